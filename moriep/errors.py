@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Every exception that `moriep` raises on purpose, as one tree.
+
+Each class also derives from the built-in that a caller would have caught without `moriep`, so that existing
+`except ValueError` clauses keep working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "CapacityError",
+    "CompatibilityError",
+    "ConfigurationError",
+    "EnvironmentVariableError",
+    "MoriEPError",
+    "MoriNotInstalledError",
+    "VariableProblem",
+]
+
+
+class MoriEPError(Exception):
+    """Base of everything that `moriep` raises on purpose."""
+
+
+class ConfigurationError(MoriEPError, ValueError):
+    """A model, a rank or a world size from which no valid configuration can be made."""
+
+
+class CapacityError(ConfigurationError):
+    """Sizes that MORI-EP cannot represent or that its constructor would abort on."""
+
+
+class CompatibilityError(MoriEPError, TypeError):
+    """A call that the given release of MORI-EP does not accept.
+
+    A `TypeError`, because that is what the unpruned call would raise. `arguments` holds the offending names
+    in the order in which the caller gave them.
+    """
+
+    def __init__(self, message: str, arguments: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.arguments = tuple(arguments)
+
+
+class MoriNotInstalledError(CompatibilityError, ImportError):
+    """There is no `mori` to judge, or the installed module of that name is not AMD's."""
+
+
+@dataclass(frozen=True)
+class VariableProblem:
+    """One thing that is wrong with one environment variable.
+
+    Attributes:
+        variable: full name, `SGLANG_MORI_…`.
+        value: what the environment holds, unchanged.
+        reason: what is wrong with it.
+        allowed: the values that would be accepted, in words.
+        remedy: what to do.
+    """
+
+    variable: str
+    value: str
+    reason: str
+    allowed: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.variable}={self.value!r}: {self.reason}. Allowed: {self.allowed}. Remedy: {self.remedy}."
+        )
+
+
+class EnvironmentVariableError(MoriEPError, ValueError):
+    """Environment variables that cannot be used; `problems` holds all of them, not only the first."""
+
+    def __init__(self, problems: Sequence[VariableProblem]) -> None:
+        self.problems = tuple(problems)
+        variables = {problem.variable for problem in self.problems}
+        count = f"{len(variables)} environment variable{'s' if len(variables) != 1 else ''} cannot be used:"
+        super().__init__("\n".join([count, *(f"  {problem}" for problem in self.problems)]))
