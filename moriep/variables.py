@@ -237,7 +237,8 @@ _BY_NAME = {variable.name: variable for variable in VARIABLES}
 def nearest_name(name: str) -> str | None:
     """The known variable that an unknown name most likely means, or None.
 
-    The prefix is left out of the comparison: it is shared by nearly all names and would make any two look alike.
+    The prefix is left out of the comparison: it is shared by nearly all names and would make any two look
+    alike.
     """
     short = name.removeprefix(PREFIX)
     full = {known.removeprefix(PREFIX): known for known in _BY_NAME}

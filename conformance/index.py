@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""The package index, as pip is set up to use it: listings by PEP 691, files by range requests.
+
+No index address is written here. It comes from `MORIEP_INDEX_URL`, else from the variables and files that configure uv and
+pip, else from pip's own default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import stamina
+
+from conformance.errors import IndexUnavailableError, WheelError
+from conformance.wheels import Wheel, wheel_from_filename
+
+__all__ = ["IndexFile", "Meter", "PackageIndex", "configured_index_url", "open_index"]
+
+_LISTING = "application/vnd.pypi.simple.v1+json"
+_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+_CONNECTIONS = 24
+
+
+@dataclass
+class Meter:
+    """What was asked of the index, to be shown and to be benchmarked."""
+
+    requests: int = 0
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """One wheel and where the index says it lies."""
+
+    wheel: Wheel
+    url: str
+    yanked: bool
+
+
+class _RetriedStatusError(httpx.HTTPError):
+    """A status that may go away by itself."""
+
+
+def configured_index_url(environment: Mapping[str, str] = os.environ) -> str:
+    """The address of the simple index.
+
+    Raises:
+        IndexUnavailableError: nothing is configured, and pip is not there to be asked.
+    """
+    for name in ("MORIEP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
+        if environment.get(name):
+            return environment[name].rstrip("/")
+    try:
+        from pip._internal.configuration import Configuration
+        from pip._internal.models.index import PyPI
+    except ImportError as error:
+        raise IndexUnavailableError(
+            "no package index is configured and pip is not installed here: set MORIEP_INDEX_URL to the address of a "
+            "simple index"
+        ) from error
+    configuration = Configuration(isolated=False)
+    configuration.load()
+    configured = dict(configuration.items())
+    for key in ("global.index-url", "install.index-url"):
+        if key in configured:
+            return str(configured[key]).rstrip("/")
+    return str(PyPI.simple_url).rstrip("/")
+
+
+@asynccontextmanager
+async def open_index(
+    url: str | None = None, *, timeout: float = 20.0, attempts: int = 4, connections: int = _CONNECTIONS
+) -> AsyncIterator[PackageIndex]:
+    """A connected `PackageIndex`; the connections close with the block.
+
+    Args:
+        url: address of the simple index; None for the configured one.
+        timeout: seconds without an answer before a request counts as failed.
+        attempts: how often a request is tried when the failure may be passing.
+        connections: requests under way at once.
+    """
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    certificates = os.environ.get("SSL_CERT_FILE") or os.environ.get("PIP_CERT") or True
+    async with httpx.AsyncClient(
+        limits=limits, timeout=timeout, follow_redirects=True, verify=_verification(certificates)
+    ) as client:
+        yield PackageIndex(client, (url or configured_index_url()).rstrip("/"), attempts, asyncio.Semaphore(connections))
+
+
+def _verification(certificates: str | bool) -> Any:
+    import ssl
+
+    return ssl.create_default_context(cafile=certificates) if isinstance(certificates, str) else True
+
+
+@dataclass
+class PackageIndex:
+    """Listings and byte ranges, retried, counted, with errors that say what to do."""
+
+    client: httpx.AsyncClient
+    url: str
+    attempts: int
+    gate: asyncio.Semaphore
+    meter: Meter = field(default_factory=Meter)
+
+    async def listing(self, distribution: str) -> list[IndexFile]:
+        """All wheels of one distribution, oldest first.
+
+        Raises:
+            IndexUnavailableError: no answer, not found, or an answer that is no index page.
+        """
+        url = f"{self.url}/{distribution}/"
+        response = await self._get(url, {"Accept": _LISTING})
+        if response.status_code != 200:
+            raise IndexUnavailableError(
+                f"{distribution}: the package index answered HTTP {response.status_code} for {url}; check the index "
+                "address (MORIEP_INDEX_URL, PIP_INDEX_URL or pip's configuration)"
+            )
+        try:
+            files = response.json()["files"]
+            found = [_index_file(item) for item in files if str(item["filename"]).endswith(".whl")]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IndexUnavailableError(
+                f"{distribution}: the answer of {url} is not a PEP 691 index page ({type(error).__name__}: {error}); "
+                "the index must offer the JSON form of the simple API"
+            ) from error
+        return sorted(found, key=lambda item: item.wheel.order)
+
+    async def read(self, url: str, start: int, stop: int, what: str) -> tuple[bytes, bool]:
+        """Bytes start … stop−1 of a file, and True; or the whole file, and False, where ranges are refused.
+
+        Raises:
+            WheelError: the file is not there, or the index does not answer. `what` names the wheel in the message.
+        """
+        try:
+            response = await self._get(url, {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"})
+        except IndexUnavailableError as error:
+            raise WheelError(f"{what}: {error}") from error
+        if response.status_code == 206:
+            if len(response.content) != stop - start:
+                raise WheelError(
+                    f"{what}: asked for {stop - start} bytes at {start}, got {len(response.content)}: the file on the "
+                    "index is shorter than listed (truncated), or a proxy cut the answer"
+                )
+            return response.content, True
+        if response.status_code == 200:
+            return response.content, False
+        raise WheelError(f"{what}: the index answered HTTP {response.status_code} for {url}")
+
+    async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        try:
+            async for attempt in stamina.retry_context(
+                on=(httpx.TransportError, _RetriedStatusError), attempts=self.attempts, wait_initial=0.2, wait_max=2.0
+            ):
+                with attempt:
+                    async with self.gate:
+                        self.meter.requests += 1
+                        response = await self.client.get(url, headers=headers)
+                    self.meter.bytes_read += len(response.content)
+                    if response.status_code in _RETRIED_STATUS:
+                        raise _RetriedStatusError(f"HTTP {response.status_code}")
+                    return response
+        except httpx.TimeoutException as error:
+            raise IndexUnavailableError(
+                f"no answer from {url} within {self.client.timeout.read} s, {self.attempts} times; the network or the "
+                "index is down (cached surveys work offline)"
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise IndexUnavailableError(
+                f"{url} cannot be read after {self.attempts} attempts: {error or type(error).__name__}; check network, "
+                "proxy and index address (cached surveys work offline)"
+            ) from error
+        raise AssertionError("the retry loop either returns or raises")
+
+
+def _index_file(item: Mapping[str, Any]) -> IndexFile:
+    wheel = wheel_from_filename(
+        str(item["filename"]), str(item["hashes"]["sha256"]), int(item["size"]), str(item["upload-time"])
+    )
+    return IndexFile(wheel, str(item["url"]), bool(item.get("yanked", False)))

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""Reads the Python of a wheel: signatures by griffe, the rest from the syntax tree. Nothing is imported or executed."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+import griffe
+
+from conformance.errors import WheelError
+from conformance.survey.pieces import OpsModule
+from moriep.surface import ClassSurface, Field, Method, Parameter, ParameterKind
+
+__all__ = ["environment_variables", "exported_names", "parse_ops_module", "string_constants"]
+
+_ENVIRONMENT = re.compile(r"""["'](MORI_[A-Z0-9_]+)["']""")
+_PARAMETER_KINDS: dict[griffe.ParameterKind, ParameterKind] = {
+    griffe.ParameterKind.positional_only: "positional_only",
+    griffe.ParameterKind.positional_or_keyword: "positional_or_keyword",
+    griffe.ParameterKind.var_positional: "var_positional",
+    griffe.ParameterKind.keyword_only: "keyword_only",
+    griffe.ParameterKind.var_keyword: "var_keyword",
+}
+
+
+def environment_variables(code: str) -> set[str]:
+    """MORI_* names that occur as string literals: every way of reading the environment needs one."""
+    return set(_ENVIRONMENT.findall(code))
+
+
+def _parse(path: str, code: str) -> ast.Module:
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError) as error:
+        raise WheelError(f"{path}: not valid Python: {error}") from error
+
+
+def string_constants(path: str, code: str) -> dict[str, str]:
+    """Module-level `NAME = "text"` assignments."""
+    return {
+        target.id: node.value.value
+        for node in _parse(path, code).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    }
+
+
+def exported_names(path: str, code: str) -> tuple[str, ...]:
+    """Public names of a package's `__init__`: what it imports, what it defines, and its lazy submodules."""
+    names: set[str] = set()
+    for node in _parse(path, code).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            lazy = any(isinstance(target, ast.Name) and target.id == "_LAZY_SUBMODULES" for target in node.targets)
+            if lazy and isinstance(node.value, (ast.Set, ast.List, ast.Tuple)):
+                names.update(item.value for item in node.value.elts if _is_text(item))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _without_docstring(node: ast.FunctionDef) -> list[ast.stmt]:
+    body = node.body
+    if body and isinstance(body[0], ast.Expr) and _is_text(body[0].value):
+        return body[1:]
+    return body
+
+
+def _digest(node: ast.FunctionDef) -> str:
+    text = ast.dump(node.args) + "".join(ast.dump(item) for item in _without_docstring(node))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _methods(owner: ast.ClassDef) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in owner.body if isinstance(node, ast.FunctionDef)}
+
+
+def _raised(owner: ast.ClassDef, name: str) -> tuple[str, ...]:
+    """What a method raises, private helpers of its own class included: a caller meets those just the same."""
+    methods = _methods(owner)
+    found: list[str] = []
+    pending, seen = [name], {name}
+    while pending:
+        for node in ast.walk(methods[pending.pop(0)]):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                text = ast.unparse(node.exc)
+                if text not in found:
+                    found.append(text)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                helper = node.attr
+                if node.value.id in ("self", "cls", owner.name) and helper in methods and helper.startswith("_"):
+                    if helper not in seen and helper != "__init__":
+                        seen.add(helper)
+                        pending.append(helper)
+    return tuple(found)
+
+
+def _returned(node: ast.FunctionDef) -> tuple[str, ...]:
+    """Source text of every returned expression, in order."""
+    return tuple(ast.unparse(item.value) for item in ast.walk(node) if isinstance(item, ast.Return) and item.value)
+
+
+def _default(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _parameters(function: griffe.Function) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(
+            name=parameter.name,
+            kind=_PARAMETER_KINDS[parameter.kind or griffe.ParameterKind.positional_or_keyword],
+            annotation=_default(parameter.annotation),
+            # griffe gives variadic parameters an empty default of their own; a caller cannot omit-or-pass those.
+            default=None
+            if parameter.kind in (griffe.ParameterKind.var_positional, griffe.ParameterKind.var_keyword)
+            else _default(parameter.default),
+        )
+        for parameter in function.parameters
+        if parameter.name not in ("self", "cls")
+    )
+
+
+def _class_surface(module: griffe.Module, tree: dict[str, ast.ClassDef], name: str) -> ClassSurface | None:
+    if name not in module.members or name not in tree:
+        return None
+    owner = module.members[name]
+    if not isinstance(owner, griffe.Class):
+        return None
+    annotated = [
+        node.target.id for node in tree[name].body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    ]
+    fields = tuple(
+        Field(member.name, str(member.annotation), _default(member.value))
+        for member in (owner.members[field] for field in annotated)
+        if isinstance(member, griffe.Attribute)
+    )
+    methods = tuple(
+        Method(member.name, _parameters(member), _raised(tree[name], member.name))
+        for member in owner.members.values()
+        if isinstance(member, griffe.Function) and (not member.name.startswith("_") or member.name == "__init__")
+    )
+    return ClassSurface(name, fields if _is_dataclass(tree[name]) else (), methods)
+
+
+def _is_dataclass(owner: ast.ClassDef) -> bool:
+    return any("dataclass" in ast.unparse(decorator) for decorator in owner.decorator_list)
+
+
+def _quant_types(tree: ast.Module) -> tuple[str, ...]:
+    """Keys of the release's own table from `quant_type` strings to its enumeration."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and re.search(r"quant_?type", target.id, re.IGNORECASE):
+                    keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+                    if keys and all(isinstance(key, str) for key in keys):
+                        return tuple(str(key) for key in keys)
+    return ()
+
+
+def parse_ops_module(path: str, code: str) -> OpsModule:
+    """Read one ops module.
+
+    Raises:
+        WheelError: the file is not valid Python.
+    """
+    tree = _parse(path, code)
+    module = griffe.visit(PurePosixPath(path).stem, filepath=PurePosixPath(path), code=code)  # type: ignore[arg-type]
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    op = classes.get("EpDispatchCombineOp")
+    methods = _methods(op) if op is not None else {}
+    return OpsModule(
+        config=_class_surface(module, classes, "EpDispatchCombineConfig"),
+        op=_class_surface(module, classes, "EpDispatchCombineOp"),
+        quant_types=_quant_types(tree),
+        launch_defaults={
+            name: _returned(node) for name, node in sorted(methods.items()) if name.endswith("_default_launch")
+        },
+        method_digests={name: _digest(node) for name, node in sorted(methods.items())},
+    )
