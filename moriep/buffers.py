@@ -76,9 +76,8 @@ class DispatchShape:
     @classmethod
     def from_kwargs(cls, kwargs: Mapping[str, Any], combine_scale_dim: int = 56) -> DispatchShape:
         """The shape of a call `EpDispatchCombineConfig(**kwargs)`; fields that decide no size are ignored."""
-        values: dict[str, Any] = {
-            name: kwargs[name] for name in (item.name for item in fields(cls)) if name in kwargs
-        }
+        names = [item.name for item in fields(cls) if item.name != "combine_scale_dim"]
+        values: dict[str, Any] = {name: kwargs[name] for name in names if name in kwargs}
         missing = [item.name for item in fields(cls) if item.default is MISSING and item.name not in values]
         if missing:
             raise ConfigurationError(f"cannot size the buffers without {', '.join(missing)}")

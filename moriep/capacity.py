@@ -50,8 +50,9 @@ class Capacity:
             )
         if self.worst_case > INT32_MAX:
             raise CapacityError(
-                f"world_size {self.world_size} × max_num_inp_token_per_rank {self.max_num_inp_token_per_rank} "
-                f"is {self.worst_case} rows, and MORI keeps row counts in a 32-bit int (at most {INT32_MAX})"
+                f"world_size {self.world_size} × max_num_inp_token_per_rank "
+                f"{self.max_num_inp_token_per_rank} is {self.worst_case} rows; MORI keeps row counts in a "
+                f"32-bit int (at most {INT32_MAX})"
             )
 
     @property
