@@ -8,13 +8,15 @@ pip, else from pip's own default.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import aiohttp
 import stamina
 
 from conformance.errors import IndexUnavailableError, WheelError
@@ -44,7 +46,7 @@ class IndexFile:
     yanked: bool
 
 
-class _RetriedStatusError(httpx.HTTPError):
+class _RetriedStatusError(aiohttp.ClientError):
     """A status that may go away by itself."""
 
 
@@ -86,28 +88,29 @@ async def open_index(
         attempts: how often a request is tried when the failure may be passing.
         connections: requests under way at once.
     """
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    certificates = os.environ.get("SSL_CERT_FILE") or os.environ.get("PIP_CERT") or True
-    async with httpx.AsyncClient(
-        limits=limits, timeout=timeout, follow_redirects=True, verify=_verification(certificates)
-    ) as client:
-        yield PackageIndex(client, (url or configured_index_url()).rstrip("/"), attempts, asyncio.Semaphore(connections))
+    address = (url or configured_index_url()).rstrip("/")
+    connector = aiohttp.TCPConnector(limit=connections, ssl=_verification())
+    limits = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=limits, trust_env=True, read_bufsize=256 * 1024, auto_decompress=True
+    ) as session:
+        yield PackageIndex(session, address, attempts, timeout)
 
 
-def _verification(certificates: str | bool) -> Any:
-    import ssl
-
-    return ssl.create_default_context(cafile=certificates) if isinstance(certificates, str) else True
+def _verification() -> ssl.SSLContext | bool:
+    """TLS as pip is set up to do it: with the certificates that the environment names, else with the system's."""
+    certificates = os.environ.get("SSL_CERT_FILE") or os.environ.get("PIP_CERT")
+    return ssl.create_default_context(cafile=certificates) if certificates else True
 
 
 @dataclass
 class PackageIndex:
     """Listings and byte ranges, retried, counted, with errors that say what to do."""
 
-    client: httpx.AsyncClient
+    session: aiohttp.ClientSession
     url: str
     attempts: int
-    gate: asyncio.Semaphore
+    timeout: float
     meter: Meter = field(default_factory=Meter)
 
     async def listing(self, distribution: str) -> list[IndexFile]:
@@ -117,14 +120,14 @@ class PackageIndex:
             IndexUnavailableError: no answer, not found, or an answer that is no index page.
         """
         url = f"{self.url}/{distribution}/"
-        response = await self._get(url, {"Accept": _LISTING})
-        if response.status_code != 200:
+        status, body = await self._get(url, {"Accept": _LISTING})
+        if status != 200:
             raise IndexUnavailableError(
-                f"{distribution}: the package index answered HTTP {response.status_code} for {url}; check the index "
+                f"{distribution}: the package index answered HTTP {status} for {url}; check the index "
                 "address (MORIEP_INDEX_URL, PIP_INDEX_URL or pip's configuration)"
             )
         try:
-            files = response.json()["files"]
+            files = json.loads(body)["files"]
             found = [_index_file(item) for item in files if str(item["filename"]).endswith(".whl")]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise IndexUnavailableError(
@@ -140,39 +143,39 @@ class PackageIndex:
             WheelError: the file is not there, or the index does not answer. `what` names the wheel in the message.
         """
         try:
-            response = await self._get(url, {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"})
+            status, body = await self._get(url, {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"})
         except IndexUnavailableError as error:
             raise WheelError(f"{what}: {error}") from error
-        if response.status_code == 206:
-            if len(response.content) != stop - start:
+        if status == 206:
+            if len(body) != stop - start:
                 raise WheelError(
-                    f"{what}: asked for {stop - start} bytes at {start}, got {len(response.content)}: the file on the "
-                    "index is shorter than listed (truncated), or a proxy cut the answer"
+                    f"{what}: asked for {stop - start} bytes at {start}, got {len(body)}: the file on the index is "
+                    "shorter than listed (truncated), or a proxy cut the answer"
                 )
-            return response.content, True
-        if response.status_code == 200:
-            return response.content, False
-        raise WheelError(f"{what}: the index answered HTTP {response.status_code} for {url}")
+            return body, True
+        if status == 200:
+            return body, False
+        raise WheelError(f"{what}: the index answered HTTP {status} for {url}")
 
-    async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response:
+    async def _get(self, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
         try:
             async for attempt in stamina.retry_context(
-                on=(httpx.TransportError, _RetriedStatusError), attempts=self.attempts, wait_initial=0.2, wait_max=2.0
+                on=(aiohttp.ClientError, asyncio.TimeoutError), attempts=self.attempts, wait_initial=0.2, wait_max=2.0
             ):
                 with attempt:
-                    async with self.gate:
-                        self.meter.requests += 1
-                        response = await self.client.get(url, headers=headers)
-                    self.meter.bytes_read += len(response.content)
-                    if response.status_code in _RETRIED_STATUS:
-                        raise _RetriedStatusError(f"HTTP {response.status_code}")
-                    return response
-        except httpx.TimeoutException as error:
+                    self.meter.requests += 1
+                    async with self.session.get(url, headers=headers) as response:
+                        body = await response.read()
+                    self.meter.bytes_read += len(body)
+                    if response.status in _RETRIED_STATUS:
+                        raise _RetriedStatusError(f"HTTP {response.status}")
+                    return response.status, body
+        except asyncio.TimeoutError as error:
             raise IndexUnavailableError(
-                f"no answer from {url} within {self.client.timeout.read} s, {self.attempts} times; the network or the "
-                "index is down (cached surveys work offline)"
+                f"no answer from {url} within {self.timeout:g} s, {self.attempts} times; the network or the index is "
+                "down (cached surveys work offline)"
             ) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except aiohttp.ClientError as error:
             raise IndexUnavailableError(
                 f"{url} cannot be read after {self.attempts} attempts: {error or type(error).__name__}; check network, "
                 "proxy and index address (cached surveys work offline)"

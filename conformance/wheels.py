@@ -72,7 +72,7 @@ class Wheel:
             return datetime.datetime.strptime(suffix, "%Y%m%d").date()
         return datetime.datetime.fromisoformat(self.uploaded.replace("Z", "+00:00")).date()
 
-    @property
+    @cached_property
     def order(self) -> tuple[datetime.date, str, Version, str]:
         """Sort key: build date, then nightlies after stable releases of the same day, version, tag."""
         return self.built, self.distribution, Version(self.version), self.tag

@@ -24,10 +24,10 @@ ByteSource = Callable[[int, int], Awaitable[bytes]]
 _END_SIGNATURE = b"PK\x05\x06"
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _LOCAL_SIGNATURE = b"PK\x03\x04"
+_ENTRY = struct.Struct("<HH4xIIIHHH8xI")
 _END_SIZE = 22
-_TAIL = 26 * 1024
-_HEAD = 3 * 1024
-_STEP = 8 * 1024  # how much more of the directory is read while the hole still touches wanted entries
+_HEAD = 2 * 1024
+_STEP = 6 * 1024  # how much more of the directory is read while the hole still touches wanted entries
 _ZIP64 = 0xFFFFFFFF
 _MAX_ENTRIES = 100_000
 _MAX_DIRECTORY = 32 * 1024 * 1024
@@ -65,8 +65,17 @@ class Directory:
         return frozenset(member.name for member in self.members)
 
 
+def _expected_tail(size: int) -> int:
+    """Bytes at the end of a wheel that hold the entries behind the third parties' folder.
+
+    Measured over all wheels: 22.5 KB up to a size of 5.5 MB, then 2 to 2.4 KB more for each MB. Too little costs another
+    request, too much costs bytes; neither is wrong.
+    """
+    return 23 * 1024 + max(0, size - 5_500_000) * 5 // 2000
+
+
 def _check_name(name: str, what: str) -> None:
-    if name.startswith("/") or "\\" in name or ".." in name.split("/") or "\0" in name:
+    if name[0:1] == "/" or "\\" in name or "\0" in name or (".." in name and ".." in name.split("/")):
         raise WheelError(f"{what}: refuses the wheel: it holds the unsafe file name {name!r}")
 
 
@@ -74,10 +83,7 @@ def _entry(data: bytes, position: int, what: str) -> tuple[Member, int] | None:
     """The entry at `position` and where the next begins; None if it is not whole."""
     if position + 46 > len(data):
         return None
-    (flags, method, _, _, crc, compressed, size, name_length, extra, comment) = struct.unpack_from(
-        "<HHHHIIIHHH", data, position + 8
-    )
-    (offset,) = struct.unpack_from("<I", data, position + 42)
+    flags, method, crc, compressed, size, name_length, extra, comment, offset = _ENTRY.unpack_from(data, position + 8)
     following = position + 46 + name_length + extra + comment
     if following > len(data):
         return None
@@ -154,7 +160,7 @@ async def read_directory(source: ByteSource, size: int, what: str, *, whole: boo
     """
     if size < _END_SIZE:
         raise WheelError(f"{what}: {size} bytes are no wheel (not even an empty zip file)")
-    tail_start = max(0, size - _TAIL)
+    tail_start = max(0, size - _expected_tail(size))
     tail = await source(tail_start, size)
     end = tail.rfind(_END_SIGNATURE)
     if end == -1 or end + _END_SIZE > len(tail):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from conformance.errors import WheelError
@@ -62,9 +63,23 @@ class _ById:
         return id(self.source)
 
 
+@dataclass(frozen=True)
+class _SourceFacts:
+    guards: tuple[Guard, ...]
+    functions: tuple[KernelFunction, ...]
+    capacity: tuple[Capacity, ...]
+
+
 @lru_cache(maxsize=256)
-def _guards(sources: tuple[_ById, ...]) -> tuple[Guard, ...]:
-    return assign_kernel_types([key.source for key in sources])
+def _source_facts(sources: tuple[_ById, ...]) -> _SourceFacts:
+    """What a set of sources says; nightlies share theirs with their neighbours."""
+    every = [key.source for key in sources]
+    functions = [item for source in every for item in source.kernel_functions()]
+    return _SourceFacts(
+        guards=assign_kernel_types(every),
+        functions=tuple(sorted(functions, key=lambda item: (item.file, item.function, item.digest))),
+        capacity=tuple(item for source in every for item in source.capacity),
+    )
 
 
 def _kernel_types(sources: Sequence[KernelSource]) -> dict[str, int]:
@@ -112,11 +127,7 @@ def assemble(
     )
     python = {name for path, item in extracts.items() if source_path(path) is None for name in item.variables}
     native = {name for path, item in extracts.items() if source_path(path) is not None for name in item.variables}
-    functions: list[KernelFunction] = []
-    capacity: list[Capacity] = []
-    for source in sources:
-        functions += source.kernel_functions()
-        capacity += source.capacity
+    read = _source_facts(tuple(_ById(source) for source in sources))
     return WheelFacts(
         sha256=wheel.sha256,
         surface=surface,
@@ -129,10 +140,10 @@ def assemble(
             Library(name, sonames.get(name)) for name in sorted(directory.names()) if is_library(name)
         ),
         bundled_libraries=bundled_libraries(directory),
-        guards=_guards(tuple(_ById(source) for source in sources)),
+        guards=read.guards,
         device_asserts={source.file: source.device_asserts for source in sources if source.device_asserts},
-        kernel_functions=tuple(sorted(functions)),
-        capacity=tuple(capacity),
+        kernel_functions=read.functions,
+        capacity=read.capacity,
         launch_defaults=main.ops.launch_defaults,
         method_digests=main.ops.method_digests,
         problems=tuple(problems),

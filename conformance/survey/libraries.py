@@ -7,7 +7,7 @@ of the needed libraries together. So the reader unpacks from the front until it 
 that looks like a soname can only be a needed library or the library's own name.
 
 Libraries that `patchelf` rewrote (up to June 2026, when the wheels carried ROCm along) have the table at their end, and
-Python bindings have 200 KB of symbols before it. Those are costly: see `conformance.survey.collect` for when they are read.
+Python bindings have 200 KB of symbols before it. Those are costly: see `conformance.survey.soname_plan` for when they are read.
 """
 
 from __future__ import annotations
@@ -17,16 +17,9 @@ import re
 import zlib
 from collections.abc import Iterable
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSegment
-from elftools.elf.elffile import ELFFile
+__all__ = ["SonameScanner", "exact_sonames", "scan_sonames"]
 
-__all__ = ["CHEAP_PREFIX", "SonameScanner", "exact_sonames", "scan_sonames"]
-
-CHEAP_PREFIX = 40 * 1024
-"""Compressed bytes after which a library without an answer counts as costly."""
-
-_SONAME = re.compile(rb"(?<=\0)((?:lib|ld-)[A-Za-z0-9_+.\-]*\.so(?:\.[A-Za-z0-9_.\-]+)?)(?=\0)")
+_SONAME = re.compile(rb"\0((?:lib|ld-)[A-Za-z0-9_+.\-]*\.so(?:\.[A-Za-z0-9_.\-]+)?)(?=\0)")
 _END_OF_TABLE = re.compile(rb"[^\x20-\x7e\0]")
 _LONGEST_STRING = 64 * 1024
 
@@ -82,6 +75,11 @@ def scan_sonames(own_name: str, pieces: Iterable[bytes], *, deflated: bool) -> t
 
 def exact_sonames(content: bytes) -> tuple[str, ...] | None:
     """The needed libraries of a whole library, from its dynamic section, sorted; None if it is no ELF file."""
+    # Imported here: most surveys never need it, and it takes longer to import than a cached survey takes.
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.dynamic import DynamicSegment
+    from elftools.elf.elffile import ELFFile
+
     try:
         for segment in ELFFile(io.BytesIO(content)).iter_segments():
             if isinstance(segment, DynamicSegment):

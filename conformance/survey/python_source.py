@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import griffe
@@ -17,6 +19,11 @@ from moriep.surface import ClassSurface, Field, Method, Parameter, ParameterKind
 __all__ = ["environment_variables", "exported_names", "parse_ops_module", "string_constants"]
 
 _ENVIRONMENT = re.compile(r"""["'](MORI_[A-Z0-9_]+)["']""")
+_COMMENT_OR_STRING = re.compile(
+    r"""#[^\n]*|(\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""", re.DOTALL
+)
+_CONFIG = "EpDispatchCombineConfig"
+_OP = "EpDispatchCombineOp"
 _PARAMETER_KINDS: dict[griffe.ParameterKind, ParameterKind] = {
     griffe.ParameterKind.positional_only: "positional_only",
     griffe.ParameterKind.positional_or_keyword: "positional_or_keyword",
@@ -68,40 +75,80 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _without_docstring(node: ast.FunctionDef) -> list[ast.stmt]:
-    body = node.body
-    if body and isinstance(body[0], ast.Expr) and _is_text(body[0].value):
-        return body[1:]
-    return body
+@dataclass(frozen=True)
+class _MethodFacts:
+    """One walk over a method: what it raises itself, and which private helpers of its class it uses."""
 
-
-def _digest(node: ast.FunctionDef) -> str:
-    text = ast.dump(node.args) + "".join(ast.dump(item) for item in _without_docstring(node))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    raised: tuple[str, ...]
+    helpers: tuple[str, ...]
 
 
 def _methods(owner: ast.ClassDef) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in owner.body if isinstance(node, ast.FunctionDef)}
 
 
-def _raised(owner: ast.ClassDef, name: str) -> tuple[str, ...]:
+def _method_facts(owner: ast.ClassDef, method: ast.FunctionDef) -> _MethodFacts:
+    raised: list[str] = []
+    helpers: list[str] = []
+    for node in ast.walk(method):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            raised.append(ast.unparse(node.exc))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in ("self", "cls", owner.name) and node.attr.startswith("_"):
+                helpers.append(node.attr)
+    return _MethodFacts(tuple(dict.fromkeys(raised)), tuple(dict.fromkeys(helpers)))
+
+
+def _raised(facts: dict[str, _MethodFacts], name: str) -> tuple[str, ...]:
     """What a method raises, private helpers of its own class included: a caller meets those just the same."""
-    methods = _methods(owner)
-    found: list[str] = []
-    pending, seen = [name], {name}
+    found: dict[str, None] = {}
+    pending, seen = [name], {name, "__init__"}
     while pending:
-        for node in ast.walk(methods[pending.pop(0)]):
-            if isinstance(node, ast.Raise) and node.exc is not None:
-                text = ast.unparse(node.exc)
-                if text not in found:
-                    found.append(text)
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                helper = node.attr
-                if node.value.id in ("self", "cls", owner.name) and helper in methods and helper.startswith("_"):
-                    if helper not in seen and helper != "__init__":
-                        seen.add(helper)
-                        pending.append(helper)
+        current = facts[pending.pop(0)]
+        found.update(dict.fromkeys(current.raised))
+        for helper in current.helpers:
+            if helper in facts and helper not in seen:
+                seen.add(helper)
+                pending.append(helper)
     return tuple(found)
+
+
+def _first_code_line(node: ast.FunctionDef) -> int:
+    """The line where the code behind signature and docstring begins."""
+    body = node.body
+    if isinstance(body[0], ast.Expr) and _is_text(body[0].value):
+        return (body[0].end_lineno or body[0].lineno) + 1
+    return body[0].lineno
+
+
+def _digest(lines: list[str], node: ast.FunctionDef) -> str:
+    """Covers signature and code, not comments, docstring or layout."""
+    signature = "\n".join(lines[node.lineno - 1 : node.body[0].lineno - 1])
+    code = "\n".join(lines[_first_code_line(node) - 1 : node.end_lineno])
+    text = _COMMENT_OR_STRING.sub(lambda match: match.group(1) or " ", signature + "\n" + code)
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:16]
+
+
+def _skeleton(lines: list[str], classes: Iterable[ast.ClassDef]) -> str:
+    """The classes with their methods' bodies left out: griffe reads signatures, and need not read the rest."""
+    kept: list[str] = []
+    for owner in classes:
+        kept += lines[_start(owner) - 1 : owner.body[0].lineno - 1]
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef):
+                kept += lines[_start(node) - 1 : node.body[0].lineno - 1]
+                if node.body[0].lineno == node.lineno:
+                    kept.append(lines[node.lineno - 1])
+                else:
+                    kept.append(" " * node.body[0].col_offset + "...")
+            elif isinstance(node, ast.AnnAssign):
+                kept += lines[node.lineno - 1 : node.end_lineno]
+        kept.append(" " * owner.body[0].col_offset + "...")
+    return "\n".join(kept) + "\n"
+
+
+def _start(node: ast.ClassDef | ast.FunctionDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
 def _returned(node: ast.FunctionDef) -> tuple[str, ...]:
@@ -143,8 +190,9 @@ def _class_surface(module: griffe.Module, tree: dict[str, ast.ClassDef], name: s
         for member in (owner.members[field] for field in annotated)
         if isinstance(member, griffe.Attribute)
     )
+    facts = {method.name: _method_facts(tree[name], method) for method in _methods(tree[name]).values()}
     methods = tuple(
-        Method(member.name, _parameters(member), _raised(tree[name], member.name))
+        Method(member.name, _parameters(member), _raised(facts, member.name))
         for member in owner.members.values()
         if isinstance(member, griffe.Function) and (not member.name.startswith("_") or member.name == "__init__")
     )
@@ -174,16 +222,20 @@ def parse_ops_module(path: str, code: str) -> OpsModule:
         WheelError: the file is not valid Python.
     """
     tree = _parse(path, code)
-    module = griffe.visit(PurePosixPath(path).stem, filepath=PurePosixPath(path), code=code)  # type: ignore[arg-type]
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    op = classes.get("EpDispatchCombineOp")
-    methods = _methods(op) if op is not None else {}
+    lines = code.splitlines()
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef) and node.name in (_CONFIG, _OP)}
+    module = griffe.visit(
+        PurePosixPath(path).stem,
+        filepath=PurePosixPath(path),  # type: ignore[arg-type]  # only used to name the module
+        code=_skeleton(lines, classes.values()),
+    )
+    methods = _methods(classes[_OP]) if _OP in classes else {}
     return OpsModule(
-        config=_class_surface(module, classes, "EpDispatchCombineConfig"),
-        op=_class_surface(module, classes, "EpDispatchCombineOp"),
+        config=_class_surface(module, classes, _CONFIG),
+        op=_class_surface(module, classes, _OP),
         quant_types=_quant_types(tree),
         launch_defaults={
             name: _returned(node) for name, node in sorted(methods.items()) if name.endswith("_default_launch")
         },
-        method_digests={name: _digest(node) for name, node in sorted(methods.items())},
+        method_digests={name: _digest(lines, node) for name, node in sorted(methods.items())},
     )

@@ -21,7 +21,8 @@ __all__ = ["FileReader", "RangeReader", "WheelReader", "read_members", "read_son
 _COALESCE = 12 * 1024
 """Unwanted bytes between two members that are cheaper to read along than another request."""
 
-_FIRST_PIECE = 9 * 1024
+_FIRST_PIECE = 10 * 1024
+_SLICE = 1024
 
 
 class WheelReader(Protocol):
@@ -138,17 +139,17 @@ async def _read_run(reader: WheelReader, run: list[Member]) -> list[tuple[Member
 
 
 async def read_sonames(
-    reader: WheelReader, member: Member, *, limit: int | None, guess: int = 0
+    reader: WheelReader, member: Member, *, guess: int = 0
 ) -> tuple[tuple[str, ...] | None, int]:
-    """The libraries that a library needs, and how many compressed bytes that took.
+    """The libraries that a library needs, and how many compressed bytes the answer took.
+
+    Reads from the front until the answer is there; where the front gives none, reads all and asks the dynamic section.
 
     Args:
-        limit: give up after so many bytes (the answer is then None); None reads the whole member and asks its dynamic
-            section where the front gives no answer.
         guess: read so much at once, because a neighbour needed it.
     """
     scanner = SonameScanner(member.name.rsplit("/", 1)[-1], deflated=member.method == zlib.DEFLATED)
-    bound = member.compressed_size if limit is None else min(limit, member.compressed_size)
+    bound = member.compressed_size
     packed = b""
     data_start: int | None = None
     target = min(bound, max(guess, _FIRST_PIECE))
@@ -161,16 +162,14 @@ async def read_sonames(
             piece = data[skip : skip + bound]
         else:
             piece = await reader.read(data_start + len(packed), data_start + target)
-        packed += piece
         try:
-            done = scanner.feed(piece)
+            for position in range(0, len(piece), _SLICE):
+                if scanner.feed(piece[position : position + _SLICE]) and (answer := scanner.finish()) is not None:
+                    return answer, len(packed) + position + _SLICE
         except zlib.error as error:
             raise WheelError(f"{reader.what}: {member.name} cannot be unpacked: {error}") from error
-        if done and ((answer := scanner.finish()) is not None or limit is not None):
-            return answer, len(packed)
-        target = min(bound, 2 * len(packed))
-    if limit is not None:
-        return None, len(packed)
+        packed += piece
+        target = min(bound, len(packed) + max(_FIRST_PIECE, len(packed) // 3))
     return exact_sonames(decompress_member(member, packed, reader.what)), len(packed)
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Which libraries of which wheels are read for the libraries that they need.
 
-Most libraries give their answer in the first 4 to 40 KB of their compressed bytes, and are read for every wheel. The rest is
-costly: 150 to 220 KB for the Python bindings, the whole library where `patchelf` rewrote it. What a library needs changes a
-few times a year, so the costly ones are read where it changes: for the stable wheels, and among the nightlies by halving
-the stretch between two that differ, until neighbours are known on both sides of a change. Between two equal ends nothing is
-read, and nothing is claimed.
+An answer costs 4 to 40 KB of most libraries, 150 to 220 KB of the Python bindings, and the whole of a library that `patchelf`
+rewrote. What a library needs changes a few times a year. So by default a library is read where that changes: in every
+stable wheel, and among the nightlies by halving the stretch between two that differ, until neighbours are known on both sides
+of each change. Between two equal ends nothing is read, and nothing is claimed. Depth `all` reads every library.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal
 
 from conformance.errors import WheelError
 from conformance.survey.archive import Directory, Member
-from conformance.survey.libraries import CHEAP_PREFIX
 from conformance.survey.members import is_library
 from conformance.survey.reader import WheelReader, read_sonames
 from conformance.wheels import Wheel
@@ -28,12 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LibraryDepth", "read_libraries"]
 
-LibraryDepth = Literal["cheap", "changes", "all"]
-"""`cheap`: only what the front of a library gives; `changes`: costly ones where they change; `all`: every library."""
+LibraryDepth = Literal["changes", "all"]
 
 _COSTLY_LIMIT = 512 * 1024
-"""A library that would take more compressed bytes than this is left to `all`."""
+"""A rewritten library of a stable wheel with more compressed bytes than this is left to depth `all`. Of rewritten
+nightlies only the bindings are read, which `import mori.cpp` loads, and which name all that the others name."""
 
+_BINDINGS = re.compile(r"/libmori_pybinds\.so$")
+
+_CONTENT_HASH = re.compile(r"-[0-9a-f]{8}(?=\.so)")
 _Identity = tuple[str, int, int, int]
 _Answer = tuple[str, ...] | None
 
@@ -51,32 +53,32 @@ class _Holder:
 class _Reading:
     """Answers by library, each distinct library read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self.answers: dict[_Identity, _Answer] = {}
         self._under_way: dict[_Identity, asyncio.Future[None]] = {}
-        self._taken: dict[str, int] = {}
+        self._share: dict[str, float] = {}
 
-    async def read(self, holder: _Holder, *, limit: int | None) -> _Answer:
+    async def read(self, holder: _Holder) -> _Answer:
         identity = holder.member.identity
-        if self.answers.get(identity) is not None:
-            return self.answers[identity]
         pending = self._under_way.get(identity)
         if pending is not None:
             await pending
-            return self.answers.get(identity)
+        if identity in self.answers:
+            return self.answers[identity]
         self._under_way[identity] = asyncio.get_running_loop().create_future()
         try:
-            answer, taken = await read_sonames(
-                holder.reader, holder.member, limit=limit, guess=self._taken.get(holder.member.name, 0)
-            )
-            if answer is not None:
-                # The next build of this library will need about as much; a little more saves the second request.
-                self._taken[holder.member.name] = min(taken + taken // 16, CHEAP_PREFIX if limit else taken)
+            size = holder.member.compressed_size
+            guess = round(self._share.get(holder.member.name, 0.0) * size)
+            answer, taken = await read_sonames(holder.reader, holder.member, guess=guess)
+            # The next build of this library will need about the same share; a little more saves the second request.
+            self._share[holder.member.name] = 1.03 * taken / size
             self.answers[identity] = answer
         except WheelError:
             self.answers[identity] = None  # the wheel's own failure is found and told where its files are read
         finally:
             self._under_way.pop(identity).set_result(None)
+        self._progress("libraries", len(self.answers), len(self.answers) + len(self._under_way))
         return self.answers[identity]
 
 
@@ -90,63 +92,39 @@ async def read_libraries(
         for member in directory.members
         if is_library(member.name)
     ]
-    reading = _Reading()
+    reading = _Reading(progress)
     if depth == "all":
-        await asyncio.gather(*(reading.read(holder, limit=None) for holder in holders))
+        await asyncio.gather(*(reading.read(holder) for holder in holders))
     else:
-        await _read_fronts(reading, [holder for holder in holders if not holder.rewritten], progress)
-        if depth == "changes":
-            await _read_changes(reading, holders)
+        await _read_changes(reading, holders)
     result: dict[Wheel, dict[str, _Answer]] = defaultdict(dict)
     for holder in holders:
         result[holder.wheel][holder.member.name] = reading.answers.get(holder.member.identity)
     return dict(result)
 
 
-async def _read_fronts(reading: _Reading, holders: Sequence[_Holder], progress: Progress) -> None:
-    """Libraries whose answer stands at their front. The newest of each name goes first, and shows how much to read."""
-    newest = {holder.member.name: holder for holder in holders}
-    done = 0
-    total = len({holder.member.identity for holder in holders})
-
-    async def read(holder: _Holder) -> None:
-        nonlocal done
-        if holder.member.identity not in reading.answers:
-            await reading.read(holder, limit=CHEAP_PREFIX)
-            done += 1
-            progress("libraries", done, total)
-
-    await asyncio.gather(*(read(holder) for holder in newest.values()))
-    costly = {name for name, holder in newest.items() if reading.answers.get(holder.member.identity) is None}
-    await asyncio.gather(*(read(holder) for holder in holders if holder.member.name not in costly))
+def _without_hashes(answer: _Answer) -> _Answer:
+    """`auditwheel` puts a hash of the content into the names of bundled libraries: another build, the same need."""
+    return None if answer is None else tuple(_CONTENT_HASH.sub("", name) for name in answer)
 
 
 async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
-    """Costly libraries: every stable wheel, and both sides of every change among the nightlies of one tag."""
+    """Every stable wheel, and both sides of every change among the nightlies of one tag."""
     series: dict[tuple[str, str], list[_Holder]] = defaultdict(list)
     stable: list[_Holder] = []
     for holder in holders:
-        if reading.answers.get(holder.member.identity) is None and holder.member.compressed_size:
-            if holder.wheel.nightly:
-                series[holder.wheel.python, holder.member.name].append(holder)
-            else:
-                stable.append(holder)
-
-    def affordable(holder: _Holder) -> bool:
-        # The bindings answer within a tenth of their size; a rewritten library only as a whole.
-        expected = holder.member.compressed_size if holder.rewritten else holder.member.compressed_size // 10
-        return expected <= _COSTLY_LIMIT
+        if holder.rewritten and (holder.wheel.nightly or holder.member.compressed_size > _COSTLY_LIMIT):
+            if not _BINDINGS.search(holder.member.name):
+                continue
+        if holder.wheel.nightly:
+            series[holder.wheel.python, holder.member.name].append(holder)
+        else:
+            stable.append(holder)
 
     async def halve(run: Sequence[_Holder]) -> None:
-        if len(run) < 2:
-            return
-        first, last = await asyncio.gather(reading.read(run[0], limit=None), reading.read(run[-1], limit=None))
-        if len(run) == 2 or first == last:
-            return
-        middle = len(run) // 2
-        await asyncio.gather(halve(run[: middle + 1]), halve(run[middle:]))
+        first, last = await asyncio.gather(reading.read(run[0]), reading.read(run[-1]))
+        if len(run) > 2 and _without_hashes(first) != _without_hashes(last):
+            middle = len(run) // 2
+            await asyncio.gather(halve(run[: middle + 1]), halve(run[middle:]))
 
-    await asyncio.gather(
-        *(reading.read(holder, limit=None) for holder in stable if affordable(holder)),
-        *(halve([holder for holder in run if affordable(holder)]) for run in series.values() if len(run) > 1),
-    )
+    await asyncio.gather(*(reading.read(holder) for holder in stable), *(halve(run) for run in series.values()))
