@@ -21,7 +21,7 @@ from moriep.capacity import Capacity
 from moriep.errors import CapacityError, ConfigurationError
 from moriep.layouts import BufferLayout
 from moriep.variables import INT32_MAX
-from moriep.vocabulary import KernelType, QuantType, name_of
+from moriep.vocabulary import KernelType, QuantType, name_of, quant_type_string
 
 __all__ = ["Buffer", "BufferPlan", "DispatchShape", "plan_buffers"]
 
@@ -85,7 +85,7 @@ class DispatchShape:
             if "kernel_type" in values:
                 values["kernel_type"] = KernelType(name_of(values["kernel_type"]))
             if "quant_type" in values:
-                values["quant_type"] = QuantType(name_of(values["quant_type"]).strip().lower())
+                values["quant_type"] = QuantType(quant_type_string(values["quant_type"]))
         except ValueError as error:
             raise ConfigurationError(f"cannot size the buffers: {error}") from error
         return cls(**values, combine_scale_dim=combine_scale_dim)

@@ -47,7 +47,7 @@ def check_mori_compatibility(
     strict: bool = False,
     module: Any = None,
 ) -> None:
-    """Remove, in place, every argument that `EpDispatchCombineConfig` does not have. Returns None, like SGLang's.
+    """Remove, in place, every argument that `EpDispatchCombineConfig` lacks. Returns None, like SGLang's.
 
     One warning per argument, in the order of the arguments. Values, and the order of what stays, are not
     touched.
@@ -67,8 +67,8 @@ def check_mori_compatibility(
     if unknown and strict:
         release = surface.release if surface is not None else "the installed mori"
         raise CompatibilityError(
-            f"{release} does not accept {', '.join(unknown)} in EpDispatchCombineConfig. Remedy: install a release "
-            "that does, or leave the argument out on purpose; `moriep check` says what that changes",
+            f"{release} does not accept {', '.join(unknown)} in EpDispatchCombineConfig. Remedy: install a "
+            "release that does, or leave it out on purpose; `moriep check` says what that changes",
             unknown,
         )
     for name in unknown:
@@ -81,8 +81,8 @@ def _config_class(module: Any) -> Any:
     found = getattr(getattr(module or find_mori(), "ops", None), "EpDispatchCombineConfig", None)
     if not dataclasses.is_dataclass(found):
         raise MoriNotInstalledError(
-            "the installed mori has no dataclass mori.ops.EpDispatchCombineConfig, so it is not AMD's, or not a "
-            "release that moriep knows. Remedy: pip install amd-mori"
+            "the installed mori has no dataclass mori.ops.EpDispatchCombineConfig, so it is not AMD's, or not "
+            "a release that moriep knows. Remedy: pip install amd-mori"
         )
     return found
 
@@ -94,18 +94,18 @@ def _installed_field_names(module: Any) -> tuple[str, ...]:
 def installed_surface(module: Any = None) -> Surface:
     """The surface of the installed mori, read from the live classes.
 
+    v2 is left out: importing it loads its compiler back ends.
+
     Args:
         module: the `mori` module to read, for tests; imported if None.
 
     Raises:
         MoriNotInstalledError: if there is no usable mori.
     """
-    release = (
-        installed_release()
-        if module is None
-        else f"mori {getattr(module, '__version__', 'of unknown version')}"
-    )
-    module = module or find_mori()
+    if module is None:
+        release, module = installed_release(), find_mori()
+    else:
+        release = f"mori {getattr(module, '__version__', 'of unknown version')}"
     config = _config_class(module)
     ops = module.ops
     return Surface(
@@ -139,12 +139,9 @@ def _source_text(value: object) -> str:
 
 
 def _methods(op: Any) -> ClassSurface:
-    functions = (
-        (name, item) for name, item in vars(op).items() if name[0] != "_" and inspect.isfunction(item)
-    )
-    return ClassSurface(
-        op.__name__, methods=tuple(Method(name, _parameters(item)) for name, item in functions)
-    )
+    functions = {name: item for name, item in vars(op).items() if name[0] != "_" and inspect.isfunction(item)}
+    methods = (Method(name, _parameters(function)) for name, function in functions.items())
+    return ClassSurface(op.__name__, methods=tuple(methods))
 
 
 def _parameters(function: Any) -> tuple[Parameter, ...]:
@@ -168,4 +165,5 @@ def _kernel_types(kernel_types: Any) -> dict[str, int]:
     members = getattr(kernel_types, "__members__", None)
     if not isinstance(members, Mapping):
         return {}
-    return {str(name): int(getattr(member, "value", member)) for name, member in members.items()}
+    values = {str(name): getattr(member, "value", None) for name, member in members.items()}
+    return {name: value for name, value in values.items() if isinstance(value, int)}

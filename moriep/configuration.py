@@ -223,8 +223,8 @@ def configure(
     if chunked_prefill_size is not None and chunked_prefill_size > tokens:
         raise ConfigurationError(
             f"chunked_prefill_size {chunked_prefill_size} exceeds "
-            f"{PREFIX}NUM_MAX_DISPATCH_TOKENS_PER_RANK={tokens}: one prefill chunk must fit into one dispatch. "
-            "Raise the variable or lower the chunk size"
+            f"{PREFIX}NUM_MAX_DISPATCH_TOKENS_PER_RANK={tokens}: one prefill chunk must fit into one "
+            "dispatch. Raise the variable or lower the chunk size"
         )
     gpu_per_node = min(GPUS_PER_NODE, world_size)
     check_nodes(world_size, gpu_per_node)

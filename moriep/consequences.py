@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a release of MORI-EP does to a configuration: an explanation of every argument that it does not take as given.
+"""What a release of MORI-EP does to a configuration, explained argument by argument.
 
 Judged from the release's surface alone, so it works for a wheel that is not installed and on a machine with
 no GPU. What only running the kernels shows (an overflow that no assertion catches, for one) is the
@@ -17,7 +17,7 @@ from moriep.capacity import Capacity
 from moriep.errors import CapacityError, ConfigurationError
 from moriep.layouts import LAYOUTS, BufferLayout, layout_for_surface
 from moriep.surface import Surface
-from moriep.vocabulary import DType, KernelType, QuantType, name_of
+from moriep.vocabulary import DType, KernelType, QuantType, name_of, quant_type_string
 
 __all__ = ["DroppedArgument", "Explanation", "LackingArgument", "Refusal", "UnknownValue", "explain"]
 
@@ -47,8 +47,8 @@ _CHANGES: Mapping[str, str] = {
 }
 
 _LACKS: Mapping[str, str] = {
-    "call_local_expert_count": "dispatch cannot count tokens per local expert; count the received expert ids instead",
-    "routing": "a dispatch cannot be replayed, so a backward pass cannot reuse the routing of the forward pass",
+    "call_local_expert_count": "dispatch cannot count tokens per local expert; count received ids instead",
+    "routing": "a dispatch cannot be replayed, so a backward pass cannot reuse the forward routing",
     "return_routing": "dispatch cannot hand out the routing that a later combine or replay needs",
     "call_reset": "combine cannot be asked to reset",
     "use_external_inp_buf": "the buffer mode cannot be chosen per call, only in the configuration",
@@ -93,7 +93,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class LackingArgument:
-    """A method, or an argument of one (then `argument` is not None), that a call needs and the release lacks."""
+    """A method that a call needs and the release lacks, or an argument of one (`argument` is then set)."""
 
     method: str
     argument: str | None
@@ -253,15 +253,15 @@ def _change_of_quant_type(kwargs: Mapping[str, Any]) -> str:
         QuantType.FP8_DIRECT_CAST.value: hidden,
         QuantType.FP8_BLOCKWISE.value: hidden + 56 * 4,
         QuantType.FP4_BLOCKWISE.value: (hidden + 1) // 2 + 56 * 4,
-    }.get(name_of(kwargs["quant_type"]).strip().lower())
+    }.get(quant_type_string(kwargs["quant_type"]))
     return text if payload is None else f"{text}, and {hidden * width} bytes per token instead of {payload}"
 
 
 def _unknown_values(kept: Mapping[str, Any], surface: Surface) -> Iterable[UnknownValue]:
     # An empty list means that the surface could not be read, not that the release knows no value.
     if "quant_type" in kept and surface.quant_types:
-        value = name_of(kept["quant_type"])
-        if value.strip().lower() not in {*surface.quant_types, *_quant_members(surface)}:
+        value = quant_type_string(kept["quant_type"])
+        if value not in surface.quant_types:
             yield UnknownValue(
                 "quant_type",
                 value,
@@ -297,10 +297,10 @@ def _refusals(kept: Mapping[str, Any], surface: Surface) -> Iterable[Refusal]:
         if not power_of_two or world_size % gpu_per_node:
             yield Refusal(
                 ("world_size", "gpu_per_node"),
-                f"the constructor aborts the process: gpu_per_node {gpu_per_node} must be a power of two that "
-                f"divides world_size {world_size}",
+                f"the constructor aborts the process: gpu_per_node {gpu_per_node} must be a power of two "
+                f"that divides world_size {world_size}",
             )
-    quant, kernel = name_of(values["quant_type"]).strip().lower(), name_of(values["kernel_type"])
+    quant, kernel = quant_type_string(values["quant_type"]), name_of(values["kernel_type"])
     blockwise = {QuantType.FP8_BLOCKWISE.value, QuantType.FP4_BLOCKWISE.value}
     if quant not in blockwise or (surface.quant_types and quant not in surface.quant_types):
         return
@@ -332,7 +332,7 @@ def _lacking(surface: Surface, calls: Mapping[str, Iterable[str]]) -> Iterable[L
 
 
 def _notes(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
-    if name_of(kept.get("quant_type", "")).strip().lower() == QuantType.FP4_BLOCKWISE.value:
+    if quant_type_string(kept.get("quant_type", "")) == QuantType.FP4_BLOCKWISE.value:
         yield "quant_type=fp4_blockwise: the constructor raises ValueError on any GPU other than gfx950"
     if not surface.quant_types:
         yield "the quant types of this release could not be read, so quant_type is not judged"

@@ -19,6 +19,7 @@ __all__ = [
     "QuantType",
     "WeightQuantization",
     "name_of",
+    "quant_type_string",
 ]
 
 
@@ -122,3 +123,21 @@ def name_of(value: object) -> str:
     if isinstance(name, str):
         return name
     return str(value).rpartition(".")[2]
+
+
+_QUANT_MEMBERS = {
+    "none_": QuantType.NONE,
+    "fp8directcast": QuantType.FP8_DIRECT_CAST,
+    "fp8blockwisequant": QuantType.FP8_BLOCKWISE,
+    "fp4blockwisequant": QuantType.FP4_BLOCKWISE,
+}
+
+
+def quant_type_string(value: object) -> str:
+    """The string form of a `quant_type`, read as mori reads it: blanks and case do not matter.
+
+    Takes the members of mori's own enum too (`EpDispatchCombineQuantType.Fp8DirectCast` → `fp8_direct_cast`).
+    A value that means nothing comes back in lower case.
+    """
+    name = name_of(value).strip().lower()
+    return str(_QUANT_MEMBERS.get(name, name))

@@ -26,7 +26,7 @@ _ENTRY_SIGNATURE = b"PK\x01\x02"
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENTRY = struct.Struct("<HH4xIIIHHH8xI")
 _END_SIZE = 22
-_HEAD = 2 * 1024
+_HEAD = 3 * 1024
 _STEP = 6 * 1024  # how much more of the directory is read while the hole still touches wanted entries
 _ZIP64 = 0xFFFFFFFF
 _MAX_ENTRIES = 100_000
@@ -71,7 +71,7 @@ def _expected_tail(size: int) -> int:
     Measured over all wheels: 22.5 KB up to a size of 5.5 MB, then 2 to 2.4 KB more for each MB. Too little costs another
     request, too much costs bytes; neither is wrong.
     """
-    return 23 * 1024 + max(0, size - 5_500_000) * 5 // 2000
+    return min(40 * 1024, 23 * 1024 + max(0, size - 5_500_000) * 5 // 2000)
 
 
 def _check_name(name: str, what: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from conformance.errors import WheelError
 from conformance.survey.kernel_source import parse_kernel_source
-from conformance.survey.members import CONSTANTS, EXPORTS, MAIN_MODULE, V2_MODULE, is_parsed_source, source_path
+from conformance.survey.members import CONSTANTS, EXPORTS, MAIN_MODULE, V2_MODULE, source_path
 from conformance.survey.pieces import Extract
 from conformance.survey.python_source import (
     environment_variables,
@@ -26,10 +26,8 @@ def extract(name: str, data: bytes) -> Extract:
     path = source_path(name)
     text = data.decode("utf-8", "replace")
     if path is not None:
-        if is_parsed_source(path):
-            source = parse_kernel_source(path, data)
-            return Extract(variables=source.variables, source=source)
-        return Extract(variables=tuple(sorted(environment_variables(text))))
+        source = parse_kernel_source(path, data)
+        return Extract(variables=source.variables, source=source)
     variables = tuple(sorted(environment_variables(text)))
     try:
         if name in (MAIN_MODULE, V2_MODULE):

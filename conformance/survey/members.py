@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EXPORTS", "MAIN_MODULE", "V2_MODULE", "CONSTANTS", "is_library", "is_parsed_source", "is_wanted", "source_path"]
+__all__ = ["EXPORTS", "MAIN_MODULE", "V2_MODULE", "CONSTANTS", "is_library", "is_wanted", "source_path"]
 
 MAIN_MODULE = "mori/ops/dispatch_combine.py"
 V2_MODULE = "mori/ops/dispatch_combine_v2/dispatch_combine_op.py"
 EXPORTS = "mori/ops/__init__.py"
 CONSTANTS = ("mori/_version.py", "mori/_rocm_build_info.py")
-_SOURCES = re.compile(r"^mori/_jit[-_]sources/(?P<path>(?:src|include/mori)/ops/.*\.(?:hpp|cpp|hip|h))$")
-_PARSED_SOURCES = re.compile(r"^(?:src|include/mori)/ops/dispatch_combine/")
+_SOURCES = re.compile(
+    r"^mori/_jit[-_]sources/(?P<path>(?:src|include/mori)/ops/dispatch_combine/[^/]+\.(?:hpp|cpp|hip|h))$"
+)
 _LIBRARY = re.compile(r"^mori/.*\.so(?:\.[\w.]+)?$")
 
 
 def is_wanted(name: str) -> bool:
-    """True for the Python of the package, and for the kernel sources of its ops."""
+    """True for the Python of the package, and for the sources of its v1 dispatch and combine: kernels and host side."""
     if name.startswith("mori/_jit"):
         return _SOURCES.match(name) is not None
     return name.startswith("mori/") and name.endswith(".py")
@@ -27,12 +28,7 @@ def is_library(name: str) -> bool:
     return _LIBRARY.match(name) is not None
 
 
-def is_parsed_source(path: str) -> bool:
-    """True for the v1 kernel sources and the configuration header, whose functions are read one by one."""
-    return _PARSED_SOURCES.match(path) is not None
-
-
 def source_path(name: str) -> str | None:
-    """Path below the wheel's kernel sources; None for other files."""
+    """Path below the wheel's sources for its just-in-time compiler; None for other files."""
     match = _SOURCES.match(name)
     return match.group("path") if match else None

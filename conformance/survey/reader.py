@@ -18,7 +18,7 @@ from conformance.wheels import Wheel
 
 __all__ = ["FileReader", "RangeReader", "WheelReader", "read_members", "read_sonames"]
 
-_COALESCE = 12 * 1024
+_COALESCE = 8 * 1024
 """Unwanted bytes between two members that are cheaper to read along than another request."""
 
 _FIRST_PIECE = 10 * 1024

@@ -29,9 +29,25 @@ __all__ = ["LibraryDepth", "read_libraries"]
 
 LibraryDepth = Literal["changes", "all"]
 
-_COSTLY_LIMIT = 512 * 1024
+_COSTLY_LIMIT = 128 * 1024
 """A rewritten library of a stable wheel with more compressed bytes than this is left to depth `all`. Of rewritten
 nightlies only the bindings are read, which `import mori.cpp` loads, and which name all that the others name."""
+
+_ANSWER_SHARE = {
+    "libmori_application.so": 0.049,
+    "libmori_cco.so": 0.014,
+    "libmori_collective.so": 0.233,
+    "libmori_io.so": 0.075,
+    "libmori_jit.so": 0.050,
+    "libmori_metrics.so": 0.050,
+    "libmori_ops.so": 0.046,
+    "libmori_ops_v2.so": 0.105,
+    "libmori_pybinds.so": 0.106,
+    "libmori_shmem.so": 0.049,
+    "libmori_umbp_pybinds.so": 0.105,
+}
+"""Share of a library's compressed bytes that held the answer, measured over the wheels of May to October 2026. A share that
+is too small costs another request, one that is too large costs bytes."""
 
 _BINDINGS = re.compile(r"/libmori_pybinds\.so$")
 
@@ -57,7 +73,6 @@ class _Reading:
         self._progress = progress
         self.answers: dict[_Identity, _Answer] = {}
         self._under_way: dict[_Identity, asyncio.Future[None]] = {}
-        self._share: dict[str, float] = {}
 
     async def read(self, holder: _Holder) -> _Answer:
         identity = holder.member.identity
@@ -68,11 +83,10 @@ class _Reading:
             return self.answers[identity]
         self._under_way[identity] = asyncio.get_running_loop().create_future()
         try:
-            size = holder.member.compressed_size
-            guess = round(self._share.get(holder.member.name, 0.0) * size)
-            answer, taken = await read_sonames(holder.reader, holder.member, guess=guess)
-            # The next build of this library will need about the same share; a little more saves the second request.
-            self._share[holder.member.name] = 1.03 * taken / size
+            share = _ANSWER_SHARE.get(holder.member.name.rsplit("/", 1)[-1], 0.0)
+            answer, _ = await read_sonames(
+                holder.reader, holder.member, guess=round(share * holder.member.compressed_size)
+            )
             self.answers[identity] = answer
         except WheelError:
             self.answers[identity] = None  # the wheel's own failure is found and told where its files are read
@@ -113,9 +127,9 @@ async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
     series: dict[tuple[str, str], list[_Holder]] = defaultdict(list)
     stable: list[_Holder] = []
     for holder in holders:
-        if holder.rewritten and (holder.wheel.nightly or holder.member.compressed_size > _COSTLY_LIMIT):
-            if not _BINDINGS.search(holder.member.name):
-                continue
+        costly = holder.wheel.nightly or holder.member.compressed_size > _COSTLY_LIMIT
+        if holder.rewritten and costly and not _BINDINGS.search(holder.member.name):
+            continue
         if holder.wheel.nightly:
             series[holder.wheel.python, holder.member.name].append(holder)
         else:
