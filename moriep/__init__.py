@@ -6,6 +6,9 @@ Nothing here imports torch or mori until a function that needs them is called.
 
 from __future__ import annotations
 
+from moriep.capacity import Capacity
+from moriep.compatibility import check_mori_compatibility, explain, installed_surface
+from moriep.configuration import Configuration, ModelDescription, configure, materialise
 from moriep.environment import Environment
 from moriep.errors import (
     CapacityError,
@@ -13,16 +16,26 @@ from moriep.errors import (
     ConfigurationError,
     EnvironmentVariableError,
     MoriEPError,
+    MoriNotInstalledError,
 )
 
 __all__ = [
+    "Capacity",
     "CapacityError",
     "CompatibilityError",
+    "Configuration",
     "ConfigurationError",
     "Environment",
     "EnvironmentVariableError",
+    "ModelDescription",
     "MoriEPError",
+    "MoriNotInstalledError",
     "__version__",
+    "check_mori_compatibility",
+    "configure",
+    "explain",
+    "installed_surface",
+    "materialise",
 ]
 
 __version__ = "0.1.0"

@@ -81,8 +81,8 @@ def _config_class(module: Any) -> Any:
     found = getattr(getattr(module or find_mori(), "ops", None), "EpDispatchCombineConfig", None)
     if not dataclasses.is_dataclass(found):
         raise MoriNotInstalledError(
-            "the installed mori has no dataclass mori.ops.EpDispatchCombineConfig, so it is not AMD's, or not "
-            "a release that moriep knows. Remedy: pip install amd-mori"
+            "the installed mori has no dataclass mori.ops.EpDispatchCombineConfig: it is not AMD's, or not a "
+            "release that moriep knows. Remedy: pip install amd-mori"
         )
     return found
 
@@ -131,7 +131,7 @@ def _field(item: dataclasses.Field[Any]) -> Field:
 
 
 def _source_text(value: object) -> str:
-    """A default as source text, so that it reads like the surface of a wheel: an enum member with its class."""
+    """A default as source text, as the survey of a wheel has it: an enum member with its class."""
     name = getattr(value, "name", None)
     if isinstance(name, str) and not isinstance(value, str):
         return f"{type(value).__name__}.{name}"
