@@ -8,12 +8,15 @@ pip, else from pip's own default.
 from __future__ import annotations
 
 import asyncio
+import configparser
 import json
 import os
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -59,21 +62,35 @@ def configured_index_url(environment: Mapping[str, str] = os.environ) -> str:
     for name in ("MORIEP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
         if environment.get(name):
             return environment[name].rstrip("/")
+    for file in _pip_configuration_files(environment):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(file, encoding="utf-8")
+        except (configparser.Error, OSError, UnicodeDecodeError) as error:
+            raise IndexUnavailableError(f"{file}: pip's configuration cannot be read: {error}") from error
+        for section in ("install", "global"):
+            if parser.has_option(section, "index-url"):
+                return parser.get(section, "index-url").rstrip("/")
     try:
-        from pip._internal.configuration import Configuration
         from pip._internal.models.index import PyPI
     except ImportError as error:
         raise IndexUnavailableError(
             "no package index is configured and pip is not installed here: set MORIEP_INDEX_URL to the address of a "
             "simple index"
         ) from error
-    configuration = Configuration(isolated=False)
-    configuration.load()
-    configured = dict(configuration.items())
-    for key in ("global.index-url", "install.index-url"):
-        if key in configured:
-            return str(configured[key]).rstrip("/")
     return str(PyPI.simple_url).rstrip("/")
+
+
+def _pip_configuration_files(environment: Mapping[str, str]) -> list[Path]:
+    """Where pip reads its configuration, the strongest first (pip's documentation, "Configuration")."""
+    named = environment.get("PIP_CONFIG_FILE")
+    home = Path(environment.get("HOME", "~")).expanduser()
+    personal = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    shared = (environment.get("XDG_CONFIG_DIRS") or os.path.join(os.sep, "etc", "xdg")).split(os.pathsep)
+    places = [Path(named)] if named else []
+    places += [Path(sys.prefix) / "pip.conf", personal / "pip" / "pip.conf", home / ".pip" / "pip.conf"]
+    places += [Path(os.sep) / "etc" / "pip.conf", *(Path(folder) / "pip" / "pip.conf" for folder in shared)]
+    return [place for place in places if place.is_file()]
 
 
 @asynccontextmanager

@@ -110,24 +110,21 @@ def installed_surface(module: Any = None) -> Surface:
     ops = module.ops
     return Surface(
         release=f"installed {release}",
-        config=ClassSurface(config.__name__, tuple(_field(item) for item in dataclasses.fields(config))),
+        config=ClassSurface(config.__name__, tuple(_field(item, config.__module__) for item in dataclasses.fields(config))),
         op=_methods(ops.EpDispatchCombineOp),
         quant_types=_quant_types(config),
         kernel_types=_kernel_types(getattr(ops, "EpDispatchCombineKernelType", None)),
-        exports=tuple(
-            sorted(getattr(ops, "__all__", None) or (name for name in vars(ops) if name[0] != "_"))
-        ),
+        exports=_exports(ops),
     )
 
 
-def _field(item: dataclasses.Field[Any]) -> Field:
+def _field(item: dataclasses.Field[Any], module_name: str) -> Field:
     default: str | None = None
     if item.default is not dataclasses.MISSING:
         default = _source_text(item.default)
     elif item.default_factory is not dataclasses.MISSING:
         default = f"{getattr(item.default_factory, '__name__', 'factory')}()"
-    annotation = item.type if isinstance(item.type, str) else inspect.formatannotation(item.type)
-    return Field(item.name, annotation, default)
+    return Field(item.name, _annotation_text(item.type, module_name), default)
 
 
 def _source_text(value: object) -> str:
@@ -139,20 +136,37 @@ def _source_text(value: object) -> str:
 
 
 def _methods(op: Any) -> ClassSurface:
-    functions = {name: item for name, item in vars(op).items() if name[0] != "_" and inspect.isfunction(item)}
-    methods = (Method(name, _parameters(function)) for name, function in functions.items())
+    functions = {
+        name: item
+        for name, item in vars(op).items()
+        if inspect.isfunction(item) and (name == "__init__" or not name.startswith("_"))
+    }
+    methods = (Method(name, _parameters(function, op.__module__)) for name, function in functions.items())
     return ClassSurface(op.__name__, methods=tuple(methods))
 
 
-def _parameters(function: Any) -> tuple[Parameter, ...]:
+def _parameters(function: Any, module_name: str) -> tuple[Parameter, ...]:
     kinds: tuple[ParameterKind, ...] = get_args(ParameterKind)
     parameters = []
     for item in list(inspect.signature(function).parameters.values())[1:]:
         empty = inspect.Parameter.empty
-        annotation = None if item.annotation is empty else inspect.formatannotation(item.annotation)
+        annotation = None if item.annotation is empty else _annotation_text(item.annotation, module_name)
         default = None if item.default is empty else _source_text(item.default)
         parameters.append(Parameter(item.name, kinds[item.kind], annotation, default))
     return tuple(parameters)
+
+
+def _annotation_text(annotation: object, module_name: str) -> str:
+    """An annotation as its module writes it: its own classes without a prefix."""
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation, module_name)
+
+
+def _exports(ops: Any) -> tuple[str, ...]:
+    """Public names of `mori.ops`, without the submodules and helpers that an import leaves behind."""
+    names = getattr(ops, "__all__", None)
+    if names is None:
+        names = [name for name, item in vars(ops).items() if not inspect.ismodule(item)]
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 def _quant_types(config: Any) -> tuple[str, ...]:
