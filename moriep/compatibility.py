@@ -110,7 +110,9 @@ def installed_surface(module: Any = None) -> Surface:
     ops = module.ops
     return Surface(
         release=f"installed {release}",
-        config=ClassSurface(config.__name__, tuple(_field(item, config.__module__) for item in dataclasses.fields(config))),
+        config=ClassSurface(
+            config.__name__, tuple(_field(item, config.__module__) for item in dataclasses.fields(config))
+        ),
         op=_methods(ops.EpDispatchCombineOp),
         quant_types=_quant_types(config),
         kernel_types=_kernel_types(getattr(ops, "EpDispatchCombineKernelType", None)),
@@ -166,6 +168,7 @@ def _exports(ops: Any) -> tuple[str, ...]:
     names = getattr(ops, "__all__", None)
     if names is None:
         names = [name for name, item in vars(ops).items() if not inspect.ismodule(item)]
+        names += getattr(ops, "_LAZY_SUBMODULES", ())
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 

@@ -10,7 +10,7 @@ reported at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from moriep.errors import ConfigurationError, EnvironmentVariableError, VariableProblem
@@ -110,7 +110,10 @@ class Environment:
 
     def check(self, world_size: int) -> Environment:
         """The same environment, judged again with the world size known. Raises like `from_mapping`."""
-        return type(self).from_mapping(self.to_mapping(), world_size)
+        checked = type(self).from_mapping(self.to_mapping(), world_size)
+        # Unknown names are no part of the value, so the mapping cannot bring their warnings back.
+        unknown = tuple(item for item in self.warnings if item.variable not in _BY_NAME)
+        return replace(checked, warnings=(*checked.warnings, *unknown))
 
     @property
     def requested_dispatch_dtype(self) -> DispatchDtype:

@@ -44,6 +44,10 @@ class CompatibilityError(MoriEPError, TypeError):
         super().__init__(message)
         self.arguments = tuple(arguments)
 
+    def __reduce__(self) -> tuple[type[CompatibilityError], tuple[str, tuple[str, ...]]]:
+        # Launchers of ranks pickle exceptions; the default would lose the arguments.
+        return type(self), (str(self), self.arguments)
+
 
 class MoriNotInstalledError(CompatibilityError, ImportError):
     """There is no `mori` to judge, or the installed module of that name is not AMD's."""
@@ -81,3 +85,6 @@ class EnvironmentVariableError(MoriEPError, ValueError):
         variables = {problem.variable for problem in self.problems}
         count = f"{len(variables)} environment variable{'s' if len(variables) != 1 else ''} cannot be used:"
         super().__init__("\n".join([count, *(f"  {problem}" for problem in self.problems)]))
+
+    def __reduce__(self) -> tuple[type[EnvironmentVariableError], tuple[tuple[VariableProblem, ...]]]:
+        return type(self), (self.problems,)

@@ -156,6 +156,11 @@ def test_check_finds_what_could_not_be_judged_without_the_world_size() -> None:
         environment.check(8)
 
 
+def test_check_keeps_the_warning_about_an_unknown_name() -> None:
+    environment = Environment.from_mapping({f"{PREFIX}NOTHING": "1"})
+    assert [item.variable for item in environment.check(8).warnings] == [f"{PREFIX}NOTHING"]
+
+
 def test_a_bad_token_number_does_not_cause_a_second_complaint_about_the_cap() -> None:
     assert set(problems({TOKENS: "-1", PREALLOC: "99999"}, 8)) == {TOKENS}
 

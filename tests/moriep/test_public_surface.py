@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -46,3 +47,20 @@ def test_every_exception_of_ours_is_in_the_one_tree() -> None:
         (errors.MoriNotInstalledError, ImportError),
     ):
         assert issubclass(ours, builtin)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.EnvironmentVariableError([errors.VariableProblem("A", "b", "c", "d", "e")]),
+        errors.CompatibilityError("no", ["one", "two"]),
+        errors.MoriNotInstalledError("none"),
+        errors.CapacityError("full"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_exceptions_survive_the_way_from_a_rank_to_its_launcher(error: Exception) -> None:
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is type(error)
+    assert str(arrived) == str(error)
+    assert vars(arrived) == vars(error)
