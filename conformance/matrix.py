@@ -73,6 +73,8 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         link: where the failure is discussed, or the facts behind it are.
         lane: where it shows.
         pythons: Python tags; empty for all.
+        nightly_first, nightly_last: the nightlies that it covers too, by date, both included; none if both are left out.
+        nightly_versions: PEP 440 specifier that narrows them further, for days on which two lines were built.
     """
 
     requirement: str
@@ -81,11 +83,24 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: str
     lane: Literal["survey", "virtual", "rocm"]
     pythons: tuple[str, ...] = ()
+    nightly_first: datetime.date | None = None
+    nightly_last: datetime.date | None = None
+    nightly_versions: str = ""
 
     def covers(self, wheel: Wheel) -> bool:
-        if wheel.nightly or (self.pythons and wheel.python not in self.pythons):
+        if self.pythons and wheel.python not in self.pythons:
             return False
-        return SpecifierSet(self.versions).contains(Version(wheel.version), prereleases=True)
+        if wheel.nightly:
+            first, last = self.nightly_first, self.nightly_last
+            if first is None and last is None:
+                return False
+            dated = (first or datetime.date.min) <= wheel.built <= (last or datetime.date.max)
+            return dated and _contains(self.nightly_versions, wheel)
+        return _contains(self.versions, wheel)
+
+
+def _contains(specifier: str, wheel: Wheel) -> bool:
+    return SpecifierSet(specifier).contains(Version(wheel.version), prereleases=True)
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,10 +283,11 @@ def _check_rule(file: str, rule: NightlyRule) -> None:
 
 
 def _check_expectation(where: str, expectation: Expectation, stable: Sequence[Wheel]) -> None:
-    try:
-        SpecifierSet(expectation.versions)
-    except InvalidSpecifier as error:
-        raise MatrixError(f"{where}: versions: {expectation.versions!r} is no PEP 440 specifier, like \">=1.2.3\"") from error
+    for key, specifier in (("versions", expectation.versions), ("nightly_versions", expectation.nightly_versions)):
+        try:
+            SpecifierSet(specifier)
+        except InvalidSpecifier as error:
+            raise MatrixError(f"{where}: {key}: {specifier!r} is no PEP 440 specifier, like \">=1.2.3\"") from error
     if not any(expectation.covers(wheel) for wheel in stable):
         raise MatrixError(
             f"{where}: {expectation.requirement}: versions {expectation.versions!r} covers no wheel of the matrix; correct it "

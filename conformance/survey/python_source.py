@@ -152,8 +152,22 @@ def _start(node: ast.ClassDef | ast.FunctionDef) -> int:
 
 
 def _returned(node: ast.FunctionDef) -> tuple[str, ...]:
-    """Source text of every returned expression, in order."""
-    return tuple(ast.unparse(item.value) for item in ast.walk(node) if isinstance(item, ast.Return) and item.value)
+    """Every returned expression in order, each with the condition that leads to it: `(64, 8) if self._wide()`."""
+    found: list[str] = []
+
+    def visit(statements: list[ast.stmt], condition: str) -> None:
+        for item in statements:
+            if isinstance(item, ast.Return) and item.value is not None:
+                found.append(ast.unparse(item.value) + (f" if {condition}" if condition else ""))
+            elif isinstance(item, ast.If):
+                test = ast.unparse(item.test)
+                visit(item.body, f"{condition} and {test}" if condition else test)
+                visit(item.orelse, f"{condition} and not ({test})" if condition else f"not ({test})")
+            elif isinstance(item, (ast.With, ast.For, ast.While, ast.Try)):
+                visit(item.body, condition)
+
+    visit(node.body, "")
+    return tuple(found)
 
 
 def _default(value: object) -> str | None:

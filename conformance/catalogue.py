@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""The requirements, as data: `requirements.toml` beside this module, read and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from functools import lru_cache
+from importlib import resources
+from typing import Literal
+
+import msgspec
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from conformance.errors import MatrixError
+from conformance.survey.facts import EXTRACTOR_REVISION
+from conformance.wheels import Wheel
+
+__all__ = ["GROUPS", "Requirement", "load_catalogue", "suite_revision"]
+
+GROUPS = {
+    "PKG": "the wheel itself",
+    "CFG": "configuration: arguments and values",
+    "CAP": "receive capacity",
+    "OVF": "more tokens than the capacity",
+    "CMB": "combine",
+    "RTE": "routing handle",
+    "LNC": "launch geometry",
+}
+_ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")
+
+
+class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One sentence that a wheel keeps or breaks.
+
+    Attributes:
+        id: group and number, `OVF-1`.
+        level: MUST or SHOULD.
+        sentence: what holds.
+        why: what it costs a caller when it does not hold.
+        source: where the requirement comes from.
+        lanes: the lanes that can show it.
+        kernel_types: the kernel types that it is about; empty for all.
+        versions: PEP 440 specifier of the releases that it speaks about; empty for all. Nightlies count as what they precede.
+    """
+
+    id: str
+    level: Literal["MUST", "SHOULD"]
+    sentence: str
+    why: str
+    source: str
+    lanes: tuple[Literal["survey", "virtual", "rocm"], ...]
+    kernel_types: tuple[str, ...] = ()
+    versions: str = ""
+
+    @property
+    def group(self) -> str:
+        return self.id.split("-", 1)[0]
+
+    def speaks_about(self, wheel: Wheel) -> bool:
+        return not self.versions or SpecifierSet(self.versions).contains(Version(wheel.version), prereleases=True)
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    requirement: tuple[Requirement, ...]
+
+
+def _text() -> str:
+    return resources.files("conformance").joinpath("requirements.toml").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def load_catalogue() -> tuple[Requirement, ...]:
+    """All requirements, in the catalogue's order.
+
+    Raises:
+        MatrixError: the catalogue is malformed.
+    """
+    try:
+        document = msgspec.convert(tomllib.loads(_text()), _Document)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise MatrixError(f"requirements.toml: {error}") from error
+    seen: set[str] = set()
+    for item in document.requirement:
+        match = _ID.match(item.id)
+        if match is None or match.group(1) not in GROUPS:
+            raise MatrixError(f"requirements.toml: {item.id}: an id is one of {', '.join(GROUPS)}, a hyphen, a number")
+        if item.id in seen:
+            raise MatrixError(f"requirements.toml: {item.id} stands there twice")
+        seen.add(item.id)
+    return document.requirement
+
+
+def suite_revision() -> str:
+    """Names the rules by which results were made: the catalogue's text and the revision of the survey's readers."""
+    digest = hashlib.sha256(_text().encode())
+    digest.update(f"extractor {EXTRACTOR_REVISION}".encode())
+    return digest.hexdigest()[:12]
