@@ -153,9 +153,7 @@ class BufferPlan:
         256 is the default of `HeapVAManager::Allocate` (`include/mori/application/memory/va_manager.hpp`). A
         VMM heap or `MORI_SHMEM_MODE=ISOLATION` rounds further, to the granularity of the device.
         """
-        return sum(
-            -(-item.size // alignment) * alignment for item in self.buffers if item.memory == "symmetric"
-        )
+        return sum(-(-item.size // alignment) * alignment for item in self.buffers if item.memory == "symmetric")
 
 
 class _Planner:

@@ -99,9 +99,7 @@ class Capacity:
             CapacityError: unless there is one count from 0 to M for each rank.
         """
         if len(counts) != self.world_size:
-            raise CapacityError(
-                f"{len(counts)} counts for world_size {self.world_size}; there must be one per rank"
-            )
+            raise CapacityError(f"{len(counts)} counts for world_size {self.world_size}; there must be one per rank")
         for rank, count in enumerate(counts):
             if not 0 <= count <= self.max_num_inp_token_per_rank:
                 raise CapacityError(

@@ -91,9 +91,7 @@ class Geometry:
     rdma_block_num: int
 
 
-def resolve_dtypes(
-    environment: Environment, weights: WeightQuantization
-) -> tuple[DispatchDtype, CombineDtype]:
+def resolve_dtypes(environment: Environment, weights: WeightQuantization) -> tuple[DispatchDtype, CombineDtype]:
     """The data types that dispatch and combine really use. The environment wins over the model."""
     automatic = {
         WeightQuantization.NONE: (DispatchDtype.BF16, CombineDtype.BF16),

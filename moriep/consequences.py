@@ -175,14 +175,11 @@ def explain(
     return Explanation(
         release=surface.release,
         dropped=tuple(
-            DroppedArgument(name, name_of_value(kwargs[name]), _change(name, kwargs, layout))
-            for name in unknown
+            DroppedArgument(name, name_of_value(kwargs[name]), _change(name, kwargs, layout)) for name in unknown
         ),
         unknown_values=tuple(_unknown_values(kept, surface)),
         refused=tuple(_refusals(kept, surface)),
-        missing=tuple(
-            item.name for item in surface.config.fields if item.required and item.name not in kwargs
-        ),
+        missing=tuple(item.name for item in surface.config.fields if item.required and item.name not in kwargs),
         lacking=tuple(_lacking(surface, method_calls or {})),
         notes=tuple(_notes(kept, surface)),
     )
@@ -205,9 +202,7 @@ def _change(name: str, kwargs: Mapping[str, Any], layout: BufferLayout) -> str:
         world_size = kwargs.get("world_size")
         aborts = isinstance(world_size, int) and world_size % 8 != 0
         return "8 GPUs per node are assumed" + (
-            f", and the constructor aborts, because world_size {world_size} is not a multiple of 8"
-            if aborts
-            else ""
+            f", and the constructor aborts, because world_size {world_size} is not a multiple of 8" if aborts else ""
         )
     return _CHANGES.get(name, "this release has nothing that it would set")
 
@@ -217,9 +212,7 @@ def _change_of_cap(kwargs: Mapping[str, Any], layout: BufferLayout) -> str:
     try:
         shape = DispatchShape.from_kwargs(kwargs)
     except (ConfigurationError, TypeError):
-        return (
-            "receive buffers are allocated for the worst case, world_size × max_num_inp_token_per_rank rows"
-        )
+        return "receive buffers are allocated for the worst case, world_size × max_num_inp_token_per_rank rows"
     capacity = shape.capacity
     rows = f"receive buffers hold the worst case of {capacity.worst_case} rows instead of {capacity.rows}"
     try:
@@ -227,9 +220,7 @@ def _change_of_cap(kwargs: Mapping[str, Any], layout: BufferLayout) -> str:
         capable = next(
             item
             for item in LAYOUTS
-            if item.receive_cap
-            and shape.quant_type in item.quant_types
-            and shape.kernel_type in item.kernel_types
+            if item.receive_cap and shape.quant_type in item.quant_types and shape.kernel_type in item.kernel_types
         )
         capped = plan_buffers(shape, capable).total("symmetric")
     except (CapacityError, StopIteration):

@@ -160,9 +160,7 @@ def _read(mapping: Mapping[str, str], world_size: int | None) -> tuple[dict[str,
 
 def _fault(variable: Variable, value: object, world_size: int | None, tokens: int | None) -> str | None:
     if value is None:
-        return {"integer": "not an integer", "boolean": "not a flag", "choice": "not one of the choices"}[
-            variable.kind
-        ]
+        return {"integer": "not an integer", "boolean": "not a flag", "choice": "not one of the choices"}[variable.kind]
     if variable.kind != "integer" or not isinstance(value, int) or value in variable.also:
         return None
     if value < variable.minimum:

@@ -72,9 +72,7 @@ class VariableProblem:
     remedy: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.variable}={self.value!r}: {self.reason}. Allowed: {self.allowed}. Remedy: {self.remedy}."
-        )
+        return f"{self.variable}={self.value!r}: {self.reason}. Allowed: {self.allowed}. Remedy: {self.remedy}."
 
 
 class EnvironmentVariableError(MoriEPError, ValueError):

@@ -61,7 +61,5 @@ def find_mori() -> Any:
                 "the distribution `mori` that is installed is not AMD's. "
                 "Remedy: pip uninstall mori, then pip install amd-mori"
             ) from error
-        raise MoriNotInstalledError(
-            f"mori.ops cannot be imported: {error}. Remedy: pip install amd-mori"
-        ) from error
+        raise MoriNotInstalledError(f"mori.ops cannot be imported: {error}. Remedy: pip install amd-mori") from error
     return module

@@ -22,9 +22,7 @@ __all__ = [
     "Surface",
 ]
 
-ParameterKind = Literal[
-    "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
-]
+ParameterKind = Literal["positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"]
 
 
 @dataclass(frozen=True)

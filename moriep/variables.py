@@ -85,9 +85,7 @@ class Variable:
         if self.maximum is Maximum.WORST_CASE:
             product = f"world_size × {PREFIX}NUM_MAX_DISPATCH_TOKENS_PER_RANK"
             if world_size and tokens:
-                return (
-                    f"{specials}{self.minimum} … {world_size * tokens} ({product} = {world_size} × {tokens})"
-                )
+                return f"{specials}{self.minimum} … {world_size * tokens} ({product} = {world_size} × {tokens})"
             return f"{specials}{self.minimum} … {product}"
         if self.maximum is Maximum.TOKENS and not world_size:
             return f"{specials}{self.minimum} … {INT32_MAX} / world_size"
@@ -269,13 +267,19 @@ def markdown_reference() -> str:
         lines += [f"## `{variable.name}`", ""]
         if variable.deprecated_by:
             lines += [f"**Deprecated**: use `{variable.deprecated_by}`.", ""]
+        cells = (
+            variable.kind,
+            f"`{variable.default_text}`",
+            variable.allowed(),
+            variable.source,
+            variable.sglang_on_garbage,
+        )
         lines += [
             variable.meaning,
             "",
             "| type | default | allowed | read by | on a value that it cannot read, SGLang |",
             "| --- | --- | --- | --- | --- |",
-            f"| {variable.kind} | `{variable.default_text}` | {variable.allowed()} | {variable.source} "
-            f"| {variable.sglang_on_garbage} |",
+            "| " + " | ".join(cells) + " |",
             "",
         ]
     lines += [

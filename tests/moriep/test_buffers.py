@@ -71,15 +71,11 @@ def test_every_buffer_has_the_name_order_memory_and_bytes_of_upstreams_code(
         (KernelType.INTER_NODE, {"dispatchOut"}),
     ],
 )
-def test_the_cap_shrinks_the_same_token_buffers_as_upstream(
-    kernel_type: KernelType, shrink: set[str]
-) -> None:
+def test_the_cap_shrinks_the_same_token_buffers_as_upstream(kernel_type: KernelType, shrink: set[str]) -> None:
     layout = layout_for_release("1.2.4")
     full = plan_buffers(replace(SHAPE, kernel_type=kernel_type), layout)
     capped = plan_buffers(replace(SHAPE, kernel_type=kernel_type, max_total_recv_tokens=4096), layout)
-    smaller = {
-        item.name for item, other in zip(capped.buffers, full.buffers, strict=True) if item.size < other.size
-    }
+    smaller = {item.name for item, other in zip(capped.buffers, full.buffers, strict=True) if item.size < other.size}
     metadata = {name for name in smaller if name.startswith("shmem")}
     assert smaller - metadata == shrink
     assert len(metadata) == 7  # three of weights, two of scales, two of indices
@@ -88,9 +84,7 @@ def test_the_cap_shrinks_the_same_token_buffers_as_upstream(
 def test_release_1_0_0_ignores_the_cap() -> None:
     layout = layout_for_release("1.0.0")
     capped = plan_buffers(replace(SHAPE, max_total_recv_tokens=8), layout)
-    assert [item.size for item in capped.buffers] == [
-        item.size for item in plan_buffers(SHAPE, layout).buffers
-    ]
+    assert [item.size for item in capped.buffers] == [item.size for item in plan_buffers(SHAPE, layout).buffers]
 
 
 @given(
@@ -114,8 +108,7 @@ def test_a_larger_cap_never_needs_less_memory_and_the_worst_case_needs_most(
 ) -> None:
     layout = layout_for_release("1.2.4")
     plans = [
-        plan_buffers(replace(shape, max_total_recv_tokens=cap), layout)
-        for cap in (min(one, other), max(one, other), 0)
+        plan_buffers(replace(shape, max_total_recv_tokens=cap), layout) for cap in (min(one, other), max(one, other), 0)
     ]
     totals = [plan.total("symmetric") for plan in plans]
     assert totals == sorted(totals)
@@ -144,9 +137,7 @@ def test_a_product_that_wraps_in_an_old_release_is_refused_there_only() -> None:
         ("1.1.1@cp312", {"kernel_type": KernelType.INTRA_NODE_LL}, "no kernel type IntraNodeLL"),
     ],
 )
-def test_what_a_release_does_not_know_cannot_be_sized_for_it(
-    release: str, change: dict[str, Any], words: str
-) -> None:
+def test_what_a_release_does_not_know_cannot_be_sized_for_it(release: str, change: dict[str, Any], words: str) -> None:
     with pytest.raises(CapacityError, match=words):
         plan_buffers(replace(SHAPE, **change), layout_for_release(release))
 
@@ -164,14 +155,9 @@ def test_what_a_release_does_not_know_cannot_be_sized_for_it(
         (8, 0, False),
     ],
 )
-def test_node_sizes_on_which_the_constructor_aborts_are_refused(
-    world_size: int, gpu_per_node: int, fine: bool
-) -> None:
+def test_node_sizes_on_which_the_constructor_aborts_are_refused(world_size: int, gpu_per_node: int, fine: bool) -> None:
     if fine:
-        assert (
-            replace(SHAPE, world_size=world_size, gpu_per_node=gpu_per_node).nodes
-            == world_size // gpu_per_node
-        )
+        assert replace(SHAPE, world_size=world_size, gpu_per_node=gpu_per_node).nodes == world_size // gpu_per_node
     else:
         with pytest.raises(CapacityError, match="power of two that divides world_size"):
             replace(SHAPE, world_size=world_size, gpu_per_node=gpu_per_node)

@@ -31,9 +31,7 @@ caps = st.integers(1, 2**24)
         (32769, 4096, 32768, True, True),
     ],
 )
-def test_rows_of_eight_ranks_with_4096_tokens(
-    cap: int, per_rank: int, rows: int, clamped: bool, safe: bool
-) -> None:
+def test_rows_of_eight_ranks_with_4096_tokens(cap: int, per_rank: int, rows: int, clamped: bool, safe: bool) -> None:
     capacity = Capacity(8, 4096, cap)
     assert (capacity.per_rank, capacity.rows) == (per_rank, rows)
     assert (capacity.clamped, capacity.safe, capacity.worst_case) == (clamped, safe, 32768)

@@ -10,16 +10,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fake_mori import FIVE, OPTIONAL, RELEASES, REQUIRED, module, surface
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moriep import installation
+from moriep.buffers import DispatchShape, plan_buffers
 from moriep.compatibility import SGLANG_METHOD_CALLS, check_mori_compatibility, explain, installed_surface
 from moriep.configuration import ModelDescription, configure
 from moriep.environment import PREFIX, Environment
 from moriep.errors import CompatibilityError, MoriNotInstalledError
+from moriep.layouts import layout_for_release
 from moriep.vocabulary import WeightQuantization
-from tests.moriep.fake_mori import FIVE, OPTIONAL, RELEASES, REQUIRED, module, surface
 
 FIELDS = [*REQUIRED, *OPTIONAL]
 
@@ -49,9 +51,7 @@ def test_an_unknown_argument_is_removed_in_place_with_sglangs_warning(
 
 
 @pytest.mark.parametrize("release", ["1.1.1", "1.2.4"])
-def test_releases_with_all_fields_leave_sglangs_arguments_alone(
-    caplog: pytest.LogCaptureFixture, release: str
-) -> None:
+def test_releases_with_all_fields_leave_sglangs_arguments_alone(caplog: pytest.LogCaptureFixture, release: str) -> None:
     kwargs = sglang_kwargs()
     check_mori_compatibility(kwargs, surface=surface(release))
     assert kwargs == sglang_kwargs()
@@ -155,6 +155,14 @@ def test_a_dropped_cap_is_explained_in_rows_and_bytes() -> None:
     assert "works, but not as asked" in found.text()
 
 
+def test_a_dropped_cap_is_sized_by_the_layout_that_the_caller_names() -> None:
+    kwargs = sglang_kwargs(PREALLOC_MAX_RECV_TOKENS="4096")
+    layout = layout_for_release("1.2.4")
+    full = plan_buffers(DispatchShape.from_kwargs({**kwargs, "max_total_recv_tokens": 0}), layout)
+    change = explain(kwargs, surface("1.0.0"), layout=layout).dropped[0].change
+    assert f"{full.total('symmetric')} bytes" in change
+
+
 def test_a_dropped_cap_is_still_explained_when_the_sizes_are_not_all_known() -> None:
     found = explain({"max_total_recv_tokens": 8}, surface("1.0.0"))
     assert "worst case" in found.dropped[0].change
@@ -216,7 +224,7 @@ def test_a_value_that_the_release_does_not_know_is_named_with_the_known_ones(
     assert not found.works
 
 
-@pytest.mark.parametrize("value", ["fp8_blockwise", " FP8_Blockwise ", "Fp8BlockwiseQuant"])
+@pytest.mark.parametrize("value", ["fp8_blockwise", " FP8_Blockwise ", "Fp8BlockwiseQuant", "None_", "Fp8DirectCast"])
 def test_a_quant_type_is_read_as_mori_reads_it(value: str) -> None:
     assert explain({**sglang_kwargs(), "quant_type": value}, surface("1.2.4")).faithful
 
@@ -297,9 +305,7 @@ def test_methods_and_method_arguments_that_the_release_lacks(
 ) -> None:
     found = explain(sglang_kwargs(), surface(release), method_calls=calls)
     assert [item.call for item in found.lacking] == lacking
-    assert all(
-        ("AttributeError" if item.argument is None else "TypeError") in item.failure for item in found.lacking
-    )
+    assert all(("AttributeError" if item.argument is None else "TypeError") in item.failure for item in found.lacking)
 
 
 @pytest.mark.parametrize(

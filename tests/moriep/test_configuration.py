@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from fake_mori import OPTIONAL, REQUIRED, module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from moriep.environment import PREFIX, Environment
 from moriep.errors import CapacityError, CompatibilityError, ConfigurationError, EnvironmentVariableError
 from moriep.layouts import layout_for_release
 from moriep.vocabulary import DispatchDtype, DType, KernelType, WeightQuantization
-from tests.moriep.fake_mori import OPTIONAL, REQUIRED, module
 
 NONE, FP8, FP4 = WeightQuantization.NONE, WeightQuantization.FP8, WeightQuantization.FP4
 
@@ -40,10 +40,7 @@ def made(
     world_size: int = 8,
     low_latency: bool = False,
 ) -> Configuration:
-    names = {
-        name if name.startswith("MORI_") else PREFIX + name: value
-        for name, value in (variables or {}).items()
-    }
+    names = {name if name.startswith("MORI_") else PREFIX + name: value for name, value in (variables or {}).items()}
     return configure(
         model(weights, num_local_experts=max(32, 256 // world_size)),
         Environment.from_mapping(names),
@@ -182,16 +179,12 @@ def test_kernel_and_geometry(
 
 @pytest.mark.parametrize(("world_size", "gpu_per_node"), [(1, 1), (2, 2), (4, 4), (8, 8), (16, 8), (64, 8)])
 def test_gpus_per_node_follow_small_world_sizes(world_size: int, gpu_per_node: int) -> None:
-    configured = configure(
-        model(num_local_experts=256), Environment(), rank=world_size - 1, world_size=world_size
-    )
+    configured = configure(model(num_local_experts=256), Environment(), rank=world_size - 1, world_size=world_size)
     assert configured.gpu_per_node == gpu_per_node
 
 
 def test_the_cap_is_passed_on_as_an_int_and_known_to_capacity_and_buffers() -> None:
-    configured = made(
-        variables={"PREALLOC_MAX_RECV_TOKENS": "4097", "NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"}
-    )
+    configured = made(variables={"PREALLOC_MAX_RECV_TOKENS": "4097", "NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"})
     assert configured.kwargs()["max_total_recv_tokens"] == 4097
     assert configured.capacity.rows == 4104
     plan = plan_buffers(configured.shape(), layout_for_release("1.2.4"))
@@ -241,9 +234,7 @@ def test_every_valid_combination_can_be_sized_and_is_deterministic(
         ({}, {"chunked_prefill_size": 4097}, "NUM_MAX_DISPATCH_TOKENS_PER_RANK=4096"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(
-    changes: dict[str, Any], call: dict[str, Any], words: str
-) -> None:
+def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], call: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         configure(model(**changes), Environment(), **{"rank": 0, "world_size": 8, **call})
 
@@ -263,10 +254,7 @@ def test_a_hidden_size_that_scales_do_not_cover_is_refused(dtype: str, block: in
     environment = Environment.from_mapping({f"{PREFIX}DISPATCH_DTYPE": dtype})
     with pytest.raises(ConfigurationError, match=f"not a multiple of {block}"):
         configure(model(hidden_size=7168 + block // 2), environment, rank=0, world_size=8)
-    assert (
-        configure(model(hidden_size=7168 + block), environment, rank=0, world_size=8).scale_dim
-        == 7168 // block + 1
-    )
+    assert configure(model(hidden_size=7168 + block), environment, rank=0, world_size=8).scale_dim == 7168 // block + 1
 
 
 def test_a_cap_that_is_too_large_for_this_world_size_is_found_when_configuring() -> None:
@@ -279,9 +267,7 @@ def test_a_cap_that_is_too_large_for_this_world_size_is_found_when_configuring()
 def test_only_fp4_dispatch_on_intra_node_looks_at_the_number_of_tokens() -> None:
     for kernel_type in KernelType:
         for dispatch in DispatchDtype:
-            differs = launch_geometry(kernel_type, dispatch, 127) != launch_geometry(
-                kernel_type, dispatch, 128
-            )
+            differs = launch_geometry(kernel_type, dispatch, 127) != launch_geometry(kernel_type, dispatch, 128)
             assert differs == (kernel_type is KernelType.INTRA_NODE and dispatch is DispatchDtype.FP4)
 
 
@@ -304,9 +290,7 @@ def test_materialise_gives_torch_and_mori_objects_and_leaves_the_rest(
     assert mori.ops.EpDispatchCombineConfig(**real).world_size == 8
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"), [("kernel_type", "IntraNodeLL"), ("data_type", DType.FLOAT4_E2M1FN_X2)]
-)
+@pytest.mark.parametrize(("argument", "value"), [("kernel_type", "IntraNodeLL"), ("data_type", DType.FLOAT4_E2M1FN_X2)])
 def test_materialise_refuses_what_the_installed_modules_lack(
     monkeypatch: pytest.MonkeyPatch, argument: str, value: str
 ) -> None:

@@ -106,9 +106,7 @@ def test_an_integer_is_refused_exactly_when_it_is_outside_of_its_range(variable:
     bound = {Maximum.INT32: INT32_MAX, Maximum.TOKENS: INT32_MAX // 8, Maximum.WORST_CASE: 8 * 4096}
     accepted = number in variable.also or variable.minimum <= number <= bound[variable.maximum]
     if accepted:
-        assert (
-            getattr(Environment.from_mapping({variable.name: str(number)}, 8), variable.attribute) == number
-        )
+        assert getattr(Environment.from_mapping({variable.name: str(number)}, 8), variable.attribute) == number
     else:
         assert set(problems({variable.name: str(number)}, 8)) == {variable.name}
 
@@ -147,6 +145,28 @@ def test_the_cap_may_not_exceed_the_worst_case_once_the_world_size_is_known(
         message = problems({PREALLOC: cap}, world_size)[PREALLOC]
         assert "0 (the maximum) or 1 … 32768" in message
         assert "8 × 4096" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "world_size", "accepted"),
+    [
+        (TOKENS, INT32_MAX // 8, 8, True),
+        (TOKENS, INT32_MAX // 8 + 1, 8, False),
+        (TOKENS, INT32_MAX // 8 + 1, None, True),
+        (TOKENS, 0, 8, False),
+        (f"{PREFIX}MOE_MAX_INPUT_TOKENS", INT32_MAX, 8, True),
+        (f"{PREFIX}MOE_MAX_INPUT_TOKENS", INT32_MAX + 1, 8, False),
+        (f"{PREFIX}POST_BATCH_SIZE", -1, None, True),
+        (f"{PREFIX}POST_BATCH_SIZE", 0, None, False),
+        (f"{PREFIX}POST_BATCH_SIZE", -2, None, False),
+        (f"{PREFIX}DISPATCH_INTER_KERNEL_SWITCH_THRESHOLD", 0, None, True),
+    ],
+)
+def test_the_edges_of_each_range(name: str, number: int, world_size: int | None, accepted: bool) -> None:
+    if accepted:
+        assert Environment.from_mapping({name: str(number)}, world_size).to_mapping() == {name: str(number)}
+    else:
+        assert set(problems({name: str(number)}, world_size)) == {name}
 
 
 def test_check_finds_what_could_not_be_judged_without_the_world_size() -> None:
@@ -210,9 +230,7 @@ def test_the_new_variable_outranks_the_deprecated_switch_even_when_it_says_auto(
         ),
     ],
 )
-def test_what_is_suspect_but_legal_gives_one_warning(
-    mapping: dict[str, str], variable: str, words: str
-) -> None:
+def test_what_is_suspect_but_legal_gives_one_warning(mapping: dict[str, str], variable: str, words: str) -> None:
     found = warnings(mapping, 8)
     assert list(found) == [variable]
     assert words in found[variable]

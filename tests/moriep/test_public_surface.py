@@ -34,9 +34,7 @@ def test_every_name_in_all_exists(name: str) -> None:
 
 
 def test_every_exception_of_ours_is_in_the_one_tree() -> None:
-    classes = [
-        item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, BaseException)
-    ]
+    classes = [item for _, item in inspect.getmembers(errors, inspect.isclass) if issubclass(item, BaseException)]
     assert len(classes) >= 6
     assert all(issubclass(item, errors.MoriEPError) for item in classes)
     # And each can be caught as what a caller without moriep would expect.

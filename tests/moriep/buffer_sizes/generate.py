@@ -138,9 +138,7 @@ def cases(release: str, wheel: Path, scratch: Path) -> Iterator[dict[str, Any]]:
             if kernel not in values or QUANT_TYPES[quant] not in values:
                 continue
             arguments = [*numbers[: len(FIELDS)], values[kernel], values[QUANT_TYPES[quant]], numbers[-1]]
-            run = subprocess.run(
-                [scratch / "sizes", *map(str, arguments)], check=True, capture_output=True, text=True
-            )
+            run = subprocess.run([scratch / "sizes", *map(str, arguments)], check=True, capture_output=True, text=True)
             shape: dict[str, int | str] = dict(zip(FIELDS, numbers, strict=False))
             shape |= {"kernel_type": kernel, "quant_type": quant, "combine_scale_dim": numbers[-1]}
             buffers = [line.split() for line in run.stdout.splitlines()]
