@@ -262,7 +262,11 @@ def _unknown_names(mapping: Mapping[str, str]) -> tuple[VariableProblem, ...]:
         remedy = f"set {near} if that was meant" if near else "unset it, or see the list of known names"
         warnings.append(
             VariableProblem(
-                name, mapping[name], "unknown variable, which nothing reads", "the names in the table", remedy
+                name,
+                mapping[name],
+                "not a variable that the dispatcher is known to read",
+                "the names in the table",
+                remedy,
             )
         )
     return tuple(warnings)
