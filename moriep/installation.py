@@ -9,7 +9,6 @@ leaves a mixture that imports but is neither.
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
 from typing import Any
 
 from moriep.errors import MoriNotInstalledError
@@ -21,6 +20,9 @@ _FOREIGN = "mori"
 
 
 def _versions() -> dict[str, str]:
+    # Imported here: it loads the email parser, which costs more than all of moriep, and few calls need it.
+    from importlib import metadata
+
     found = {}
     for name in (*DISTRIBUTIONS, _FOREIGN):
         try:
