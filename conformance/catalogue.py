@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from functools import lru_cache
 from importlib import resources
 from typing import Literal
 
 import msgspec
+import tomllib
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 

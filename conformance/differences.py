@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from conformance.survey.facts import WheelFacts
-from conformance.traits import AREAS, Area, Weight, trait_table, unread_libraries
+from conformance.traits import AREAS, Area, TraitKey, Weight, trait_table, unread_libraries
 from moriep.surface import ClassSurface
 
 __all__ = ["Comparison", "Difference", "compare"]
@@ -92,7 +93,9 @@ def _positional(owner: ClassSurface, method: str) -> list[str]:
 
 
 def _moves(before: WheelFacts, after: WheelFacts) -> list[Difference]:
-    pairs = [("config field", "op", "", before.surface.config, before.surface.op, after.surface.config, after.surface.op)]
+    pairs = [
+        ("config field", "op", "", before.surface.config, before.surface.op, after.surface.config, after.surface.op)
+    ]
     if before.surface.config_v2 and before.surface.op_v2 and after.surface.config_v2 and after.surface.op_v2:
         pairs.append(
             (
@@ -144,11 +147,11 @@ def compare(before: WheelFacts, after: WheelFacts) -> Comparison:
         area, subject = key
         if area == "library needed" and not libraries_known:
             continue
+        if _within_other_method(key, first, second):
+            continue
         described = AREAS[area]
         if key not in second:
-            found.append(
-                Difference(area, "removed", subject, first[key], "", described.removed, described.if_removed)
-            )
+            found.append(Difference(area, "removed", subject, first[key], "", described.removed, described.if_removed))
         elif key not in first:
             weight, consequence = _added(described, after, subject)
             found.append(Difference(area, "added", subject, "", second[key], weight, consequence))
@@ -161,6 +164,16 @@ def compare(before: WheelFacts, after: WheelFacts) -> Comparison:
     found.sort(key=lambda item: (item.weight, order[item.area]))
     unknown = () if libraries_known else ("libraries needed: not read in at least one of the two wheels",)
     return Comparison(before.surface.release, after.surface.release, tuple(found), unknown)
+
+
+def _within_other_method(key: TraitKey, first: Mapping[TraitKey, str], second: Mapping[TraitKey, str]) -> bool:
+    """True for parameters and errors of a method that only one side has: the method itself is the difference."""
+    area, subject = key
+    title, _, kind = area.rpartition(" ")
+    if kind not in ("parameter", "raises") or subject.startswith("__init__"):
+        return False
+    method = (f"{title} method", re.split(r"[(:]", subject, maxsplit=1)[0])
+    return (method in first) != (method in second)
 
 
 def _added(area: Area, after: WheelFacts, subject: str) -> tuple[Weight, str]:

@@ -86,7 +86,7 @@ def _pip_configuration_files(environment: Mapping[str, str]) -> list[Path]:
     named = environment.get("PIP_CONFIG_FILE")
     home = Path(environment.get("HOME", "~")).expanduser()
     personal = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    shared = (environment.get("XDG_CONFIG_DIRS") or os.path.join(os.sep, "etc", "xdg")).split(os.pathsep)
+    shared = (environment.get("XDG_CONFIG_DIRS") or str(Path(os.sep) / "etc" / "xdg")).split(os.pathsep)
     places = [Path(named)] if named else []
     places += [Path(sys.prefix) / "pip.conf", personal / "pip" / "pip.conf", home / ".pip" / "pip.conf"]
     places += [Path(os.sep) / "etc" / "pip.conf", *(Path(folder) / "pip" / "pip.conf" for folder in shared)]

@@ -45,10 +45,13 @@ class Surroundings:
     def stable_before(self, wheel: Wheel) -> Wheel | None:
         """The stable wheel before this one, of the same Python where there is one."""
         earlier = [
-            item for item in self.wheels if not item.nightly and item.order < wheel.order and item.version != wheel.version
+            item
+            for item in self.wheels
+            if not item.nightly and item.order < wheel.order and item.version != wheel.version
         ]
         same = [item for item in earlier if item.python == wheel.python]
-        return (same or earlier or [None])[-1]
+        candidates = same or earlier
+        return candidates[-1] if candidates else None
 
     def siblings(self, wheel: Wheel) -> tuple[Wheel, ...]:
         """The wheels of the same version for other Pythons."""
@@ -98,7 +101,9 @@ def _identity(wheel: Wheel, facts: WheelFacts, _: Surroundings) -> Finding:
     # The survey refuses any other wheel before there are facts; what is left to check is the version inside.
     inside = facts.package_version
     if inside is None or inside == wheel.version:
-        return _passed("the wheel's metadata, its module and its file name agree", f"mori/_version.py: {inside or 'absent'}")
+        return _passed(
+            "the wheel's metadata, its module and its file name agree", f"mori/_version.py: {inside or 'absent'}"
+        )
     return _failed(f"mori.__version__ is {inside}, the wheel is {wheel.version}", f"mori/_version.py: {inside}")
 
 
@@ -142,7 +147,9 @@ def _same_code(wheel: Wheel, facts: WheelFacts, around: Surroundings) -> Finding
         observed += [f"{other.label}: EpDispatchCombineOp.{name} differs" for name in methods]
         observed += [f"{other.label}: {name} differs" for name in functions]
     if observed:
-        return _failed(f"the code differs from {', '.join(item.label for item in others)} in {len(observed)} places", *observed)
+        return _failed(
+            f"the code differs from {', '.join(item.label for item in others)} in {len(observed)} places", *observed
+        )
     return _passed(f"same op and kernel code as {', '.join(item.label for item in others)}")
 
 
@@ -186,7 +193,9 @@ def _pruned_arguments(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     unknown = [name for name in kept if facts.surface.config.field(name) is None]
     observed = (f"pruned: {', '.join(pruned) or 'nothing'}", f"fields: {', '.join(facts.surface.config.field_names)}")
     if missing or unknown:
-        return _failed(f"TypeError: missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown) or 'none'}", *observed)
+        return _failed(
+            f"TypeError: missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown) or 'none'}", *observed
+        )
     if pruned:
         return _passed(f"accepted after pruning {', '.join(pruned)}", *observed)
     return _passed("accepted as given", *observed)
@@ -221,7 +230,11 @@ def _positions(wheel: Wheel, facts: WheelFacts, around: Surroundings) -> Finding
         return Finding(Verdict.NOT_APPLICABLE, "no stable release before it was surveyed")
     old = around.facts[before.sha256].surface.config.field_names
     new = facts.surface.config.field_names
-    moved = [f"{name}: {old.index(name) + 1} → {new.index(name) + 1}" for name in old if name in new and new.index(name) != old.index(name)]
+    moved = [
+        f"{name}: {old.index(name) + 1} → {new.index(name) + 1}"
+        for name in old
+        if name in new and new.index(name) != old.index(name)
+    ]
     if moved:
         return _failed(f"{len(moved)} fields moved since {before.label}", *moved)
     return _passed(f"every field of {before.label} is where it was")
@@ -246,7 +259,11 @@ for _id, _value in (("CFG-5", "fp8_direct_cast"), ("CFG-6", "fp8_blockwise"), ("
 def _kernel_types(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     known = facts.surface.kernel_types
     observed = ", ".join(f"{name}={value}" for name, value in known.items())
-    wrong = [f"{name} should be {number}, is {known.get(name, 'absent')}" for name, number in _NUMBERS.items() if known.get(name) != number]
+    wrong = [
+        f"{name} should be {number}, is {known.get(name, 'absent')}"
+        for name, number in _NUMBERS.items()
+        if known.get(name) != number
+    ]
     if wrong:
         return _failed("; ".join(wrong), observed)
     return _passed("all there, with their numbers", observed)
@@ -340,7 +357,9 @@ def _launch(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     own = {name: values for name, values in facts.launch_defaults.items() if "intranode_dispatch" in name}
     observed = [f"{name}: {'; '.join(values)}" for name, values in own.items()]
     if observed:
-        return _failed("IntraNode dispatch has a launch default of its own, which comes before the configuration", *observed)
+        return _failed(
+            "IntraNode dispatch has a launch default of its own, which comes before the configuration", *observed
+        )
     return _passed("no launch default besides the configuration")
 
 

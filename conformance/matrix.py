@@ -8,13 +8,13 @@ matches no wheel is an error that names file and key.
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import tomllib
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -204,7 +204,9 @@ def _read(path: Path, kind: type[_Document] | type[_Nightlies]) -> _Document | _
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MatrixError(f"{path.name}: not found in {path.parent}; run from the project's folder or name the file") from error
+        raise MatrixError(
+            f"{path.name}: not found in {path.parent}; run from the project's folder or name the file"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise MatrixError(f"{path.name}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
@@ -213,9 +215,7 @@ def _read(path: Path, kind: type[_Document] | type[_Nightlies]) -> _Document | _
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         where = str(error).replace("`$", "`").replace("`.", "`")
-        raise MatrixError(
-            f"{path.name}: {where}; docs/matrix.md describes every key and its values"
-        ) from error
+        raise MatrixError(f"{path.name}: {where}; docs/matrix.md describes every key and its values") from error
 
 
 def load_matrix(path: Path) -> Matrix:
@@ -251,7 +251,9 @@ def _wheels(file: str, entries: Iterable[_WheelEntry], distribution: str) -> tup
                 f"{NIGHTLY_DISTRIBUTION} in {_NIGHTLIES_FILE}, and they are never mixed (both provide the module `mori`)"
             )
         if len(entry.sha256) != _SHA256_LENGTH or not set(entry.sha256) <= set("0123456789abcdef"):
-            raise MatrixError(f"{where}: sha256 must be {_SHA256_LENGTH} lower-case hexadecimal digits, not {entry.sha256!r}")
+            raise MatrixError(
+                f"{where}: sha256 must be {_SHA256_LENGTH} lower-case hexadecimal digits, not {entry.sha256!r}"
+            )
         if entry.size <= 0:
             raise MatrixError(f"{where}: size must be a positive number of bytes, not {entry.size}")
         name = f"{entry.distribution.replace('-', '_')}-{entry.version}-{entry.tag}.whl"
@@ -275,9 +277,9 @@ def _check_unique(file: str, key: str, names: Sequence[str]) -> None:
 def _check_rule(file: str, rule: NightlyRule) -> None:
     where = f"{file}: nightlies"
     if (rule.rule == "sample") != (rule.every is not None) or (rule.every is not None and rule.every < 1):
-        raise MatrixError(f"{where}: `every` (a number from 1) belongs to rule = \"sample\", and only to it")
+        raise MatrixError(f'{where}: `every` (a number from 1) belongs to rule = "sample", and only to it')
     if rule.rule != "range" and (rule.first or rule.last):
-        raise MatrixError(f"{where}: `first` and `last` belong to rule = \"range\"")
+        raise MatrixError(f'{where}: `first` and `last` belong to rule = "range"')
     if rule.first and rule.last and rule.first > rule.last:
         raise MatrixError(f"{where}: `first` ({rule.first}) is after `last` ({rule.last})")
 
@@ -287,7 +289,7 @@ def _check_expectation(where: str, expectation: Expectation, stable: Sequence[Wh
         try:
             SpecifierSet(specifier)
         except InvalidSpecifier as error:
-            raise MatrixError(f"{where}: {key}: {specifier!r} is no PEP 440 specifier, like \">=1.2.3\"") from error
+            raise MatrixError(f'{where}: {key}: {specifier!r} is no PEP 440 specifier, like ">=1.2.3"') from error
     if not any(expectation.covers(wheel) for wheel in stable):
         raise MatrixError(
             f"{where}: {expectation.requirement}: versions {expectation.versions!r} covers no wheel of the matrix; correct it "

@@ -47,7 +47,9 @@ def select_requirements(names: Sequence[str]) -> tuple[Requirement, ...]:
         return catalogue
     for name in names:
         if not any(name.upper() in (item.id, item.group) for item in catalogue):
-            raise SelectionError(f"no requirement or group {name!r}; there are {', '.join(item.id for item in catalogue)}")
+            raise SelectionError(
+                f"no requirement or group {name!r}; there are {', '.join(item.id for item in catalogue)}"
+            )
     wanted = {name.upper() for name in names}
     return tuple(item for item in catalogue if item.id in wanted or item.group in wanted)
 
@@ -68,7 +70,9 @@ def run_survey_lane(
     """
     selected = sorted(set(wheels), key=lambda wheel: wheel.order)
     versions = {(wheel.distribution, wheel.version) for wheel in selected}
-    siblings = [wheel for wheel in matrix.every_wheel if (wheel.distribution, wheel.version) in versions and not wheel.nightly]
+    siblings = [
+        wheel for wheel in matrix.every_wheel if (wheel.distribution, wheel.version) in versions and not wheel.nightly
+    ]
     surveyed = survey_wheels(
         {*selected, *matrix.stable, *siblings}, cache=cache, libraries=libraries, progress=progress, index_url=index_url
     )
@@ -76,7 +80,11 @@ def run_survey_lane(
     records = judge_survey(requirements, selected, surveyed.facts, around)
     judged, stale = apply_expectations(
         records,
-        [item for item in matrix.expectations if item.lane == "survey" and item.requirement in {r.id for r in requirements}],
+        [
+            item
+            for item in matrix.expectations
+            if item.lane == "survey" and item.requirement in {r.id for r in requirements}
+        ],
         selected,
         [item.id for item in requirements],
     )

@@ -102,7 +102,11 @@ def _events_of(
                 "added" if old is None else "removed" if value is None else "changed"
             )
             first_stable = next(
-                (item for item in stable if item.built >= wheel.built and _state(key, item, tables, facts) == (True, value)),
+                (
+                    item
+                    for item in stable
+                    if item.built >= wheel.built and _state(key, item, tables, facts) == (True, value)
+                ),
                 None,
             )
             found.append(

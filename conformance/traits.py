@@ -8,6 +8,7 @@ to a caller: a vanished assertion weighs as much as a vanished argument.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from enum import IntEnum
 from conformance.survey.facts import WheelFacts
 from moriep.surface import ClassSurface, Method, Parameter
 
-__all__ = ["AREAS", "Area", "TraitKey", "Weight", "trait_table", "unread_libraries"]
+__all__ = ["AREAS", "Area", "TraitKey", "Weight", "plain_soname", "trait_table", "unread_libraries"]
 
 TraitKey = tuple[str, str]
 
@@ -47,6 +48,7 @@ class Area:
     if_changed: str = ""
 
 
+_CONTENT_HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
 _B, _H, _A, _I = Weight.breaks, Weight.behaviour, Weight.addition, Weight.internal
 
 AREAS: dict[str, Area] = {
@@ -142,6 +144,11 @@ def _guard_traits(facts: WheelFacts) -> Iterator[tuple[TraitKey, str]]:
         yield ("overflow assertion site", site), "; ".join(sorted(texts))
 
 
+def plain_soname(name: str) -> str:
+    """A bundled library's name without the content hash that `auditwheel` puts into it."""
+    return _CONTENT_HASH.sub("", name)
+
+
 def unread_libraries(facts: WheelFacts) -> bool:
     """True if the survey left a library unread, so that an absent soname is unknown and not absent."""
     return any(library.needed is None for library in facts.libraries)
@@ -171,7 +178,7 @@ def trait_table(facts: WheelFacts) -> dict[TraitKey, str]:
             if soname not in own and soname not in facts.bundled_libraries:
                 needed[soname].append(library.path)
     table.update({("library needed", soname): "" for soname in sorted(needed)})
-    table.update({("library bundled", name): "" for name in facts.bundled_libraries})
+    table.update({("library bundled", plain_soname(name)): "" for name in facts.bundled_libraries})
     for name, value in (("built with", facts.rocm_build), ("wants at run time", facts.rocm_pattern)):
         if value is not None:
             table["ROCm", name] = value

@@ -33,7 +33,7 @@ class Wheel:
         tag: the whole compatibility tag, `cp310-cp310-manylinux_2_35_x86_64`.
         sha256: of the file.
         size: of the file, bytes.
-        uploaded: when the index received it, ISO 8601 in UTC.
+        uploaded: when the index received it, ISO 8601 in UTC; empty for a file that no index knows.
     """
 
     distribution: str
@@ -70,6 +70,8 @@ class Wheel:
         suffix = str(Version(self.version).dev or "")
         if _NIGHTLY_DATE.match(suffix):
             return datetime.datetime.strptime(suffix, "%Y%m%d").date()
+        if not self.uploaded:
+            return datetime.date.max  # a file on disk that no index knows: after everything that is published
         return datetime.datetime.fromisoformat(self.uploaded.replace("Z", "+00:00")).date()
 
     @cached_property

@@ -136,9 +136,7 @@ def assemble(
         rocm_pattern=constants.get("ROCM_VERSION_PATTERN"),
         python_variables=tuple(sorted(python)),
         native_variables=tuple(sorted(native)),
-        libraries=tuple(
-            Library(name, sonames.get(name)) for name in sorted(directory.names()) if is_library(name)
-        ),
+        libraries=tuple(Library(name, sonames.get(name)) for name in sorted(directory.names()) if is_library(name)),
         bundled_libraries=bundled_libraries(directory),
         guards=read.guards,
         device_asserts={source.file: source.device_asserts for source in sources if source.device_asserts},

@@ -172,7 +172,9 @@ async def _locate(index: PackageIndex, wheels: Sequence[Wheel]) -> tuple[dict[Wh
         for wheel in own:
             item = offered.get(wheel.filename)
             if item is None:
-                failures[wheel] = f"{wheel}: the index no longer offers {wheel.filename}; run `nox -s lock` to see what it holds"
+                failures[wheel] = (
+                    f"{wheel}: the index no longer offers {wheel.filename}; run `nox -s lock` to see what it holds"
+                )
             elif item.wheel.sha256 != wheel.sha256:
                 failures[wheel] = (
                     f"{wheel}: the index offers {wheel.filename} with sha256 {item.wheel.sha256}, the matrix has locked "

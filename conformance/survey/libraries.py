@@ -83,7 +83,7 @@ def exact_sonames(content: bytes) -> tuple[str, ...] | None:
     try:
         for segment in ELFFile(io.BytesIO(content)).iter_segments():
             if isinstance(segment, DynamicSegment):
-                return tuple(sorted(tag.needed for tag in segment.iter_tags("DT_NEEDED")))
+                return tuple(sorted(str(tag.needed) for tag in segment.iter_tags("DT_NEEDED")))  # type: ignore[attr-defined]
     except ELFError:
         return None
     return ()

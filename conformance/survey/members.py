@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EXPORTS", "MAIN_MODULE", "V2_MODULE", "CONSTANTS", "is_library", "is_wanted", "source_path"]
+__all__ = ["CONSTANTS", "EXPORTS", "MAIN_MODULE", "V2_MODULE", "is_library", "is_wanted", "source_path"]
 
 MAIN_MODULE = "mori/ops/dispatch_combine.py"
 V2_MODULE = "mori/ops/dispatch_combine_v2/dispatch_combine_op.py"

@@ -67,12 +67,13 @@ def exported_names(path: str, code: str) -> tuple[str, ...]:
         elif isinstance(node, ast.Assign):
             lazy = any(isinstance(target, ast.Name) and target.id == "_LAZY_SUBMODULES" for target in node.targets)
             if lazy and isinstance(node.value, (ast.Set, ast.List, ast.Tuple)):
-                names.update(item.value for item in node.value.elts if _is_text(item))
+                names.update(text for item in node.value.elts if (text := _text(item)) is not None)
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _text(node: ast.expr) -> str | None:
+    """The value of a string literal, None for any other expression."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _raised(facts: dict[str, _MethodFacts], name: str) -> tuple[str, ...]:
 def _first_code_line(node: ast.FunctionDef) -> int:
     """The line where the code behind signature and docstring begins."""
     body = node.body
-    if isinstance(body[0], ast.Expr) and _is_text(body[0].value):
+    if isinstance(body[0], ast.Expr) and _text(body[0].value) is not None:
         return (body[0].end_lineno or body[0].lineno) + 1
     return body[0].lineno
 
@@ -197,7 +198,9 @@ def _class_surface(module: griffe.Module, tree: dict[str, ast.ClassDef], name: s
     if not isinstance(owner, griffe.Class):
         return None
     annotated = [
-        node.target.id for node in tree[name].body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        node.target.id
+        for node in tree[name].body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     ]
     fields = tuple(
         Field(member.name, str(member.annotation), _default(member.value))

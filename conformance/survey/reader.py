@@ -138,9 +138,7 @@ async def _read_run(reader: WheelReader, run: list[Member]) -> list[tuple[Member
     return found
 
 
-async def read_sonames(
-    reader: WheelReader, member: Member, *, guess: int = 0
-) -> tuple[tuple[str, ...] | None, int]:
+async def read_sonames(reader: WheelReader, member: Member, *, guess: int = 0) -> tuple[tuple[str, ...] | None, int]:
     """The libraries that a library needs, and how many compressed bytes the answer took.
 
     Reads from the front until the answer is there; where the front gives none, reads all and asks the dynamic section.

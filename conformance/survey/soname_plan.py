@@ -51,7 +51,7 @@ is too small costs another request, one that is too large costs bytes."""
 
 _BINDINGS = re.compile(r"/libmori_pybinds\.so$")
 
-_CONTENT_HASH = re.compile(r"-[0-9a-f]{8}(?=\.so)")
+_CONTENT_HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
 _Identity = tuple[str, int, int, int]
 _Answer = tuple[str, ...] | None
 

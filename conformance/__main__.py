@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""`python -m conformance`: the runs behind the nox sessions: judge, lock, report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.command_line import run_command
+
+_EPILOG = """\
+examples:
+  python -m conformance run                              every wheel of the matrix, every requirement
+  python -m conformance run --wheel 1.2.4 --requirement OVF   the overflow requirements on one wheel
+  python -m conformance lock --check                     fails if the index holds wheels that the matrix does not know
+  python -m conformance report --check                   fails if docs/report is not what the committed results give
+
+exit codes: 0 as expected, 1 something failed that is not expected to (or the reverse), 2 the command was wrong, 3 wheels unread"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m conformance",
+        description="Judge wheels against the requirement catalogue.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--matrix", type=Path, metavar="FILE", help="matrix file (default: matrix.toml here or above)")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    run = actions.add_parser("run", help="judge wheels and write results.jsonl")
+    run.add_argument("--wheel", action="append", default=[], metavar="WHEEL", help="a wheel or group; may be repeated")
+    run.add_argument("--requirement", action="append", default=[], metavar="ID", help="an id or group; may be repeated")
+    run.add_argument("--lane", choices=("survey",), default="survey", help="how to find out (default: survey)")
+    run.add_argument("--results", type=Path, default=Path("results") / "results.jsonl", metavar="FILE")
+    run.add_argument("--libraries", choices=("changes", "all"), default="changes", help="see `moriep survey --help`")
+    run.add_argument("--json", action="store_true", help="print the verdicts as JSON too")
+
+    lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
+    lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
+
+    report = actions.add_parser("report", help="make docs/report from a full run")
+    report.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where to write (default: docs/report beside the matrix)"
+    )
+    report.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if the committed files drifted"
+    )
+    report.add_argument("--render-only", action="store_true", help="from the committed results, without a new run")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    parsed = _parser().parse_args(arguments)
+
+    def act() -> int:
+        if parsed.action == "run":
+            from conformance.commands.run import run
+
+            return run(
+                parsed.matrix,
+                parsed.wheel,
+                parsed.requirement,
+                results_file=parsed.results,
+                libraries=parsed.libraries,
+                json_output=parsed.json,
+            )
+        if parsed.action == "lock":
+            from conformance.commands.lock import lock
+
+            return lock(parsed.matrix, write=not parsed.check)
+        from conformance.commands.report import report
+
+        return report(parsed.matrix, parsed.output, check=parsed.check, render_only=parsed.render_only)
+
+    return run_command("conformance", act)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Sessions. No logic of the project lives here: every session is one command or two.
+
+`./nox.sh -l` lists them, `./nox.sh -s conformance` runs the main job, `./nox.sh` runs what CI runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "typing", "tests", "core"]
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+# The survey's parsers need 3.11; the interpreter that runs nox will do, so that nothing else has to be installed.
+DRIVER = f"{sys.version_info.major}.{sys.version_info.minor}"
+BROWSER = ("chromium", "chromium-driver")
+
+
+def need_python(session: nox.Session, version: str) -> None:
+    """Stop with the commands that get a missing interpreter."""
+    if shutil.which(f"python{version}") is None and version != DRIVER:
+        session.error(
+            f"Python {version} is needed and was not found. With pyenv: `pyenv install {version}` (.python-version lists all "
+            f"that the sessions need); with uv: `uv python install {version}`; on Debian and Ubuntu where they have it: "
+            f"`apt-get install python{version} python{version}-venv`"
+        )
+
+
+def install(session: nox.Session, *groups: str, extras: str = "[conformance]") -> None:
+    """The project itself, editable, and dependency groups of pyproject.toml."""
+    session.env["UV_COMPILE_BYTECODE"] = "1"
+    session.install("-e", f".{extras}", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+def need_browser(session: nox.Session) -> None:
+    """Get Debian's Chromium for the browser tests where this is allowed; say how, elsewhere."""
+    if shutil.which("chromedriver") and (shutil.which("chromium") or shutil.which("chromium-browser")):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *BROWSER, external=True, silent=True)
+    else:
+        session.warn(f"no Chromium: the browser tests will be skipped; `apt-get install {' '.join(BROWSER)}` gets it")
+
+
+@nox.session(python=DRIVER)
+def conformance(session: nox.Session) -> None:
+    """The main job: judge every wheel of the matrix. Arguments go to `python -m conformance run`."""
+    install(session)
+    session.run("python", "-m", "conformance", "run", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def lock(session: nox.Session) -> None:
+    """Add what the index holds now to the matrix; a changed hash is an error."""
+    install(session)
+    session.run("python", "-m", "conformance", "lock", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def report(session: nox.Session) -> None:
+    """Make the report in docs/report anew from a full run."""
+    install(session)
+    session.run("python", "-m", "conformance", "report", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def tests(session: nox.Session) -> None:
+    """All tests. The index is read where a test says so; a browser is used where there is one."""
+    install(session, "test")
+    need_browser(session)
+    session.run("pytest", *(session.posargs or ["-n", "2"]))
+
+
+@nox.session(python=["3.10", "3.12"])
+def core(session: nox.Session) -> None:
+    """The part that frameworks import, on every Python that has MORI wheels."""
+    need_python(session, str(session.python))
+    install(session, "test", extras="")
+    session.run("pytest", "tests/moriep", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def lint(session: nox.Session) -> None:
+    """What pre-commit checks."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=DRIVER)
+def typing(session: nox.Session) -> None:
+    """mypy --strict."""
+    install(session, "lint", "test")
+    session.run("mypy")
+
+
+@nox.session(python=DRIVER)
+def benchmarks(session: nox.Session) -> None:
+    """Print what the benchmarks measure; nothing here passes or fails."""
+    install(session)
+    for file in sorted(Path("benchmarks").glob("*.py")):
+        session.run("python", str(file), *session.posargs)
