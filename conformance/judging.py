@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from conformance.catalogue import Requirement
-from conformance.survey.facts import WheelFacts
+from conformance.survey.facts import Guard, WheelFacts
 from conformance.traits import unread_libraries
 from conformance.verdicts import Evidence, Record, Verdict
 from conformance.wheels import Wheel
@@ -299,6 +299,15 @@ def _capacity_accessors(_: Wheel, facts: WheelFacts, __: Surroundings) -> Findin
     return _passed("the op has both")
 
 
+def _unguarded_paths(kernel_type: str, guards: Sequence[Guard]) -> list[str]:
+    """The inter-node kernels receive on two paths, each of which needs its own assertion."""
+    if not kernel_type.startswith("InterNodeV1"):
+        return []
+    inside = any("IntraNode" in guard.function for guard in guards)
+    across = any("InterNode" in guard.function for guard in guards)
+    return [path for path, guarded in (("within a node", inside), ("across nodes", across)) if not guarded]
+
+
 def _overflow(kernel_type: str) -> Judge:
     def judge(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
         if kernel_type not in facts.surface.kernel_types:
@@ -307,6 +316,9 @@ def _overflow(kernel_type: str) -> Judge:
             return Finding(Verdict.NOT_APPLICABLE, "no cap in this release: the capacity is always the worst case")
         guards = [guard for guard in facts.guards if kernel_type in guard.kernel_types]
         observed = [f"{guard.file}:{guard.line} {guard.function}: {guard.condition}" for guard in guards]
+        missing = [] if not guards else _unguarded_paths(kernel_type, guards)
+        if missing:
+            return _failed(f"{kernel_type} does not assert {' and '.join(missing)}", *observed)
         if not guards:
             return _failed(
                 f"no overflow assertion is reachable from the {kernel_type} kernels",

@@ -256,6 +256,8 @@ def _wheels(file: str, entries: Iterable[_WheelEntry], distribution: str) -> tup
             )
         if entry.size <= 0:
             raise MatrixError(f"{where}: size must be a positive number of bytes, not {entry.size}")
+        if not entry.uploaded:
+            raise MatrixError(f"{where}: uploaded is empty; wheels are ordered by it")
         name = f"{entry.distribution.replace('-', '_')}-{entry.version}-{entry.tag}.whl"
         try:
             wheel = wheel_from_filename(name, entry.sha256, entry.size, entry.uploaded)

@@ -29,7 +29,7 @@ class Cell:
         verdict: of the lane that says most; None if there is no result.
         record: that lane's record.
         records: of all lanes.
-        before: verdict on the wheel before, if it is another one.
+        before: verdict on the wheel before, if that changed; `not_run` too where there is none.
     """
 
     requirement: Requirement
@@ -126,7 +126,7 @@ class Grid:
 
     def changes(self, before: Wheel, after: Wheel) -> list[VerdictChange]:
         pairs = zip(self.column(before), self.column(after), strict=True)
-        return [VerdictChange(a.requirement, a, b) for a, b in pairs if a.verdict != b.verdict]
+        return [VerdictChange(a.requirement, a, b) for a, b in pairs if _changed(a, b)]
 
     def changing(self, requirement: Requirement) -> bool:
         """True if the verdict changes anywhere on the stable wheels, or differs between Pythons."""
@@ -179,6 +179,11 @@ class Grid:
         return segments
 
 
+def _changed(before: Cell, after: Cell) -> bool:
+    """True if the verdict is another. That nobody looked is no change, but what was found after that is one."""
+    return after.verdict not in _SILENT and before.verdict != after.verdict
+
+
 def _same(one: Cell, other: Cell, by_message: bool) -> bool:
     if one.verdict != other.verdict:
         return False
@@ -204,8 +209,8 @@ def build_grid(inputs: ReportInputs) -> Grid:
             continue
         for requirement in inputs.requirements:
             cell, earlier = plain.cell(requirement, wheel), plain.cell(requirement, before)
-            if cell.verdict != earlier.verdict:
+            if _changed(earlier, cell):
                 cells[requirement.id, wheel.sha256] = Cell(
-                    requirement, wheel, cell.verdict, cell.record, cell.records, earlier.verdict
+                    requirement, wheel, cell.verdict, cell.record, cell.records, earlier.verdict or Verdict.NOT_RUN
                 )
     return Grid(inputs, cells)

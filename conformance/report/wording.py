@@ -51,10 +51,10 @@ VERDICTS: dict[Verdict, VerdictWording] = {
             Verdict.EXPECTED_FAIL,
             "known",
             "✗",
-            "It does not hold; the failure is known, and it fails as the matrix says.",
+            "It does not hold: a known failure, which the matrix expects.",
             5,
         ),
-        _V(Verdict.FAIL, "FAIL", "✘", "It does not hold, and nobody expected that.", 0),
+        _V(Verdict.FAIL, "FAIL", "✘", "It does not hold, and the matrix does not expect that.", 0),
         _V(Verdict.UNSUPPORTED, "lacks", "∅", "The wheel does not have the feature.", 7),
         _V(Verdict.NOT_APPLICABLE, "n/a", "–", "The requirement does not speak about this wheel.", 8),
         _V(Verdict.NOT_RUN, "not run", "○", "This lane or machine cannot show it, or did not look.", 9),
@@ -89,7 +89,6 @@ WEIGHTS: dict[Weight, WeightWording] = {
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 )
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$:@-])")
 _BREAKS = re.compile(r"\s+")
 
 

@@ -72,7 +72,9 @@ MAIN = "mori/ops/dispatch_combine.py"
 SOURCES = "mori/_jit-sources"
 
 
-def wheel_files(distribution: str = "amd_mori", version: str = "9.0.0", **changed: str | bytes | None) -> dict[str, bytes]:
+def wheel_files(
+    distribution: str = "amd_mori", version: str = "9.0.0", **changed: str | bytes | None
+) -> dict[str, bytes]:
     """The files of a small sound wheel. Keyword `main`, `kernel`, `header` replace or (None) leave out a file."""
     contents: dict[str, str | bytes | None] = {
         "mori/__init__.py": "",

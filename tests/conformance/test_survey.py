@@ -260,7 +260,9 @@ def test_an_index_that_misbehaves_is_an_error_with_a_remedy(
     assert all(expected in message for message in outcome.failures.values())
 
 
-def test_a_file_that_is_gone_is_an_error_of_its_own_wheel(index: FakeIndex, survey: Callable[..., SurveyOutcome]) -> None:
+def test_a_file_that_is_gone_is_an_error_of_its_own_wheel(
+    index: FakeIndex, survey: Callable[..., SurveyOutcome]
+) -> None:
     gone, good = sound(index), sound(index, "9.0.1")
     del index.files[gone.filename]
     outcome = survey(gone, good)
