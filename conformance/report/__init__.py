@@ -13,6 +13,7 @@ from conformance.report.inputs import (
     read_report_inputs,
     write_report_inputs,
 )
+from conformance.report.rejudging import stale_results
 from conformance.report.render import check_report, render_report, write_report
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_report",
     "read_report_inputs",
     "render_report",
+    "stale_results",
     "write_report",
     "write_report_inputs",
 ]

@@ -113,7 +113,7 @@ class Grid:
             yield group, GROUPS[group], items
 
     def before(self, wheel: Wheel) -> Wheel | None:
-        """The wheel to compare with: the stable release before, of the same Python where there is one; else the nightly before."""
+        """The wheel to compare with: the stable release before, of the same Python where there is one; or the nightly before."""
         if not wheel.nightly:
             return self._surroundings.stable_before(wheel)
         row = [item for item in self.inputs.nightlies if item.python == wheel.python]

@@ -101,8 +101,9 @@ def render_junit(grid: Grid) -> bytes:
     """One suite for each wheel, one case for each requirement. Known failures are skipped cases with their message."""
     root = ElementTree.Element("testsuites", name="MORI-EP conformance")
     totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    suites: dict[str, ElementTree.Element] = {}
     for wheel in grid.inputs.wheels:
-        suite = ElementTree.SubElement(root, "testsuite", name=wheel.label)
+        suite = suites[wheel.label] = ElementTree.SubElement(root, "testsuite", name=wheel.label)
         numbers = dict.fromkeys(totals, 0)
         properties = ElementTree.SubElement(suite, "properties")
         ElementTree.SubElement(properties, "property", name="sha256", value=wheel.sha256)
@@ -127,7 +128,7 @@ def render_junit(grid: Grid) -> bytes:
             totals[name] += number
     for label, reason in grid.inputs.results.header.failures.items():
         # A wheel that could not be judged must turn a build red, not vanish from it.
-        suite = next((item for item in root if item.get("name") == label), None)
+        suite = suites.get(label)
         if suite is None:
             suite = ElementTree.SubElement(
                 root, "testsuite", name=label, tests="0", failures="0", errors="0", skipped="0"
@@ -140,7 +141,8 @@ def render_junit(grid: Grid) -> bytes:
     for name, number in totals.items():
         root.set(name, str(number))
     ElementTree.indent(root, space="")
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="utf-8") + b"\n"
+    body: str = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'.encode()
 
 
 def _outcome(verdict: Verdict) -> str | None:

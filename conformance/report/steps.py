@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from conformance.differences import Comparison, compare
 from conformance.report.grid import Grid, VerdictChange
@@ -45,7 +46,7 @@ def step(grid: Grid, before: Wheel, after: Wheel) -> Step:
 def stable_steps(grid: Grid) -> list[Step]:
     """From each version of the main line to the next."""
     line = main_line(grid)
-    return [step(grid, before, after) for before, after in zip(line, line[1:], strict=False)]
+    return [step(grid, before, after) for before, after in pairwise(line)]
 
 
 def sibling_steps(grid: Grid) -> list[Step]:

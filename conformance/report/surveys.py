@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The surveys behind a report, as one committed file: what its pages need, and nothing twice.
 
-Wheels share nearly everything, so each part of a wheel's facts stands in the file once and a wheel names it by position. Digests of
-code serve only comparisons between stable wheels, so those of nightlies are left out.
+Wheels share nearly everything, so each part of a wheel's facts stands in the file once and a wheel names it by position.
+Digests of code serve only comparisons between stable wheels, so those of nightlies are left out.
 """
 
 from __future__ import annotations

@@ -106,12 +106,8 @@ def markdown_text(text: str) -> str:
     """One line of Markdown that shows the text as it is, in a table cell too."""
     flat = _BREAKS.sub(" ", printable(text)).strip()
     escaped = "".join(f"\\{character}" if character in _ALWAYS else character for character in flat)
-    # `1.` or `#`, `-`, `+`, `=` at the beginning of a line would start a list, a heading or a rule.
-    return (
-        re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)
-        if escaped[:1].isdigit()
-        else re.sub(r"^([#+=:-])", r"\\\1", escaped)
-    )
+    # `1. ` or `#`, `-`, `+`, `=` at the beginning of a line would start a list, a heading or a rule.
+    return re.sub(r"^(\d+(?=[.)](?:\s|$))|(?=[#+=:-]))", r"\1\\", escaped)
 
 
 def markdown_code(text: str) -> str:
