@@ -17,7 +17,7 @@ examples:
   python -m conformance lock --check                     fails if the index holds wheels that the matrix does not know
   python -m conformance report --check                   fails if docs/report is not what the committed results give
 
-exit codes: 0 as expected, 1 something failed that is not expected to (or the reverse), 2 the command was wrong, 3 wheels unread"""
+exit codes: 0 as expected, 1 something failed that is not expected to (or the reverse), 2 wrong command, 3 wheels unread"""
 
 
 def _parser() -> argparse.ArgumentParser:

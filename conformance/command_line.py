@@ -2,8 +2,8 @@
 """The `moriep` command. Each subcommand is a module in `conformance.commands`; this one parses, dispatches, and turns
 errors into one message and an exit code.
 
-Exit codes: 0 nothing wrong; 1 the answer is bad news (a failing requirement, an incompatible call, a bad variable); 2 the question
-was wrong (unknown wheel, malformed file); 3 some wheels could not be read, the others are reported.
+Exit codes: 0 nothing wrong; 1 the answer is bad news (a failing requirement, an incompatible call, a bad variable); 2 the
+question was wrong (unknown wheel, malformed file); 3 some wheels could not be read, the others are reported.
 """
 
 from __future__ import annotations

@@ -57,9 +57,7 @@ def _assemble(results: Results, facts: Mapping[str, WheelFacts], where: str) -> 
         )
     judged = set(results.header.requirements)
     requirements = tuple(item for item in load_catalogue() if item.id in judged)
-    known = {
-        wheel.sha256: reduced(wheel, facts[wheel.sha256]) for wheel in results.header.wheels if wheel.sha256 in facts
-    }
+    known = reduced(results.header.wheels, facts)
     lost = [r.wheel for r in results.records if r.lane == "survey" and r.sha256 not in known]
     if lost:
         raise ResultsError(

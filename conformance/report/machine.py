@@ -128,11 +128,9 @@ def render_junit(grid: Grid) -> bytes:
             totals[name] += number
     for label, reason in grid.inputs.results.header.failures.items():
         # A wheel that could not be judged must turn a build red, not vanish from it.
-        suite = suites.get(label)
-        if suite is None:
-            suite = ElementTree.SubElement(
-                root, "testsuite", name=label, tests="0", failures="0", errors="0", skipped="0"
-            )
+        if label not in suites:
+            suites[label] = ElementTree.SubElement(root, "testsuite", {"name": label, **dict.fromkeys(totals, "0")})
+        suite = suites[label]
         case = ElementTree.SubElement(suite, "testcase", classname=label, name="survey")
         ElementTree.SubElement(case, "error", {"message": printable(reason), "type": "not judged"})
         for name in ("tests", "errors"):

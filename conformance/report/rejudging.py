@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether the committed results are still what the committed surveys, the matrix and this code's judges give: no network needed."""
+"""Whether the committed results are still what the committed surveys, the matrix and this code's judges give, offline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stale_results(inputs: ReportInputs, matrix: Matrix) -> tuple[str, ...]:
     missing = [wheel.label for wheel in matrix.wheels if wheel not in inputs.wheels]
     messages = [f"{label}: in the matrix, but not in the results" for label in missing]
     surveyed = [wheel for wheel in inputs.wheels if wheel.sha256 in inputs.facts]
-    records = judge_survey(inputs.requirements, surveyed, inputs.facts, Surroundings(inputs.stable, inputs.facts))
+    records = judge_survey(inputs.requirements, surveyed, inputs.facts, Surroundings(inputs.wheels, inputs.facts))
     names = [item.id for item in inputs.requirements]
     expectations = [item for item in matrix.expectations if item.lane == "survey" and item.requirement in names]
     judged, _ = apply_expectations(records, expectations, surveyed, names)

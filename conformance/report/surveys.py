@@ -2,12 +2,14 @@
 """The surveys behind a report, as one committed file: what its pages need, and nothing twice.
 
 Wheels share nearly everything, so each part of a wheel's facts stands in the file once and a wheel names it by position.
-Digests of code serve only comparisons between stable wheels, so those of nightlies are left out.
+Digests of code serve only comparisons between wheels of one version or stable ones, so those of other nightlies are left
+out.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,19 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wheels: dict[str, list[int]]
 
 
-def reduced(wheel: Wheel, facts: WheelFacts) -> WheelFacts:
-    """The facts without what no page needs."""
-    if not wheel.nightly:
-        return facts
+def reduced(wheels: Iterable[Wheel], facts: Mapping[str, WheelFacts]) -> dict[str, WheelFacts]:
+    """The facts of the given wheels, without what no page and no judge needs."""
+    known = [wheel for wheel in wheels if wheel.sha256 in facts]
+    versions = Counter((wheel.distribution, wheel.version) for wheel in known)
+    return {
+        wheel.sha256: _without_code(facts[wheel.sha256])
+        if wheel.nightly and versions[wheel.distribution, wheel.version] == 1
+        else facts[wheel.sha256]
+        for wheel in known
+    }
+
+
+def _without_code(facts: WheelFacts) -> WheelFacts:
     return dataclasses.replace(facts, kernel_functions=(), method_digests={}, device_asserts={})
 
 
@@ -48,8 +59,9 @@ def encode_surveys(wheels: Iterable[Wheel], facts: Mapping[str, WheelFacts]) -> 
     known = [wheel for wheel in sorted(set(wheels), key=lambda item: item.order) if wheel.sha256 in facts]
     places: dict[str, dict[bytes, int]] = {name: {} for name in (*_SURFACE_PARTS, *_OTHER_PARTS)}
     positions: dict[str, list[int]] = {}
+    kept = reduced(known, facts)
     for wheel in known:
-        own = reduced(wheel, facts[wheel.sha256])
+        own = kept[wheel.sha256]
         values = [getattr(own.surface, name) for name in _SURFACE_PARTS] + [getattr(own, name) for name in _OTHER_PARTS]
         row = []
         for table, value in zip(places.values(), values, strict=True):
