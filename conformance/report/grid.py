@@ -73,7 +73,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Run:
-    """Wheels in a row with the same verdict and message for one requirement."""
+    """Wheels with the same verdict for one requirement."""
 
     cells: tuple[Cell, ...]
 
@@ -133,11 +133,20 @@ class Grid:
         verdicts = {self.cell(requirement, wheel).verdict for wheel in self.inputs.stable}
         return len(verdicts - {Verdict.NOT_APPLICABLE, *_SILENT}) > 1
 
-    def runs(self, requirement: Requirement, wheels: Sequence[Wheel], *, by_message: bool = True) -> list[Run]:
+    def kinds(self, requirement: Requirement, wheels: Sequence[Wheel]) -> list[Run]:
+        """Wheels with the same verdict and message, in a row or not, in the order of their first."""
+        found: dict[tuple[object, ...], list[Cell]] = {}
+        for wheel in wheels:
+            cell = self.cell(requirement, wheel)
+            found.setdefault((cell.verdict, *(record.message for record in cell.records)), []).append(cell)
+        return [Run(tuple(cells)) for cells in found.values()]
+
+    def runs(self, requirement: Requirement, wheels: Sequence[Wheel]) -> list[Run]:
+        """Wheels in a row with the same verdict."""
         runs: list[list[Cell]] = []
         for wheel in wheels:
             cell = self.cell(requirement, wheel)
-            if runs and _same(runs[-1][-1], cell, by_message):
+            if runs and runs[-1][-1].verdict == cell.verdict:
                 runs[-1].append(cell)
             else:
                 runs.append([cell])
@@ -182,12 +191,6 @@ class Grid:
 def _changed(before: Cell, after: Cell) -> bool:
     """True if the verdict is another. That nobody looked is no change, but what was found after that is one."""
     return after.verdict not in _SILENT and before.verdict != after.verdict
-
-
-def _same(one: Cell, other: Cell, by_message: bool) -> bool:
-    if one.verdict != other.verdict:
-        return False
-    return not by_message or [r.message for r in one.records] == [r.message for r in other.records]
 
 
 def build_grid(inputs: ReportInputs) -> Grid:

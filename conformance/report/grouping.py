@@ -30,8 +30,13 @@ class DifferenceGroup:
 
     @property
     def single(self) -> Difference | None:
-        """The only one, if it has values worth showing."""
         return self.differences[0] if len(self.differences) == 1 else None
+
+    @property
+    def values(self) -> bool:
+        """True if the values before and after are worth showing. Of moved names the consequence says all."""
+        one = self.single
+        return one is not None and one.change != "moved" and bool(one.before or one.after)
 
 
 def group_differences(differences: Iterable[Difference]) -> list[DifferenceGroup]:
@@ -58,6 +63,12 @@ class EventGroup:
     @property
     def single(self) -> Event | None:
         return self.events[0] if len(self.events) == 1 else None
+
+    @property
+    def values(self) -> bool:
+        """True if the values before and after are worth showing."""
+        one = self.single
+        return one is not None and bool(one.before or one.after)
 
     @property
     def stable(self) -> str | None:

@@ -25,7 +25,7 @@ def render_report_page(grid: Grid) -> bytes:
     for requirement in inputs.requirements:
         runs = [
             run
-            for run in grid.runs(requirement, inputs.stable)
+            for run in grid.kinds(requirement, inputs.stable)
             if run.first.verdict and _fails(run.first.verdict.value)
         ]
         if runs:

@@ -49,7 +49,7 @@ VERDICTS: dict[Verdict, VerdictWording] = {
         _V(Verdict.PASS, "pass", "✓", "It holds.", 6),
         _V(
             Verdict.EXPECTED_FAIL,
-            "known",
+            "fails",
             "✗",
             "It does not hold: a known failure, which the matrix expects.",
             5,

@@ -113,9 +113,19 @@ def survey_wheels(
     workers = _Workers()
     try:
         workers.warm()
-        outcome = asyncio.run(
-            _survey_missing(missing, cache, workers, libraries, progress or _silent, index_url, timeout, attempts)
-        )
+        kept: list[SurveyOutcome] = []
+
+        async def keep() -> None:
+            # Returns nothing: at its end, asyncio.run prints the finished task into a message that nobody reads, and with
+            # the facts of a hundred wheels in it that takes longer than parsing them did.
+            kept.append(
+                await _survey_missing(
+                    missing, cache, workers, libraries, progress or _silent, index_url, timeout, attempts
+                )
+            )
+
+        asyncio.run(keep())
+        (outcome,) = kept
     finally:
         workers.pool.shutdown(wait=False, cancel_futures=True)
     facts.update(outcome.facts)

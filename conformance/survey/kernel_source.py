@@ -28,19 +28,20 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|("(?:\\.|[^"\\])*")', re.DOTALL)
 
 
+_QUERY = """
+(function_definition) @function
+((call_expression function: (identifier) @callee) @call (#eq? @callee "assert"))
+"""
+
+
 @lru_cache(maxsize=1)
-def _grammar() -> tuple[tree_sitter.Parser, tree_sitter.Query, tree_sitter.Query]:
+def _grammar() -> tuple[tree_sitter.Parser, tree_sitter.Query]:
     language = tree_sitter.Language(tree_sitter_cpp.language())
-    functions = tree_sitter.Query(language, "(function_definition) @function")
-    asserts = tree_sitter.Query(
-        language, '((call_expression function: (identifier) @callee) @call (#eq? @callee "assert"))'
-    )
-    return tree_sitter.Parser(language), functions, asserts
+    return tree_sitter.Parser(language), tree_sitter.Query(language, _QUERY)
 
 
-def _captures(query: tree_sitter.Query, node: tree_sitter.Node, name: str) -> list[tree_sitter.Node]:
-    found = tree_sitter.QueryCursor(query).captures(node).get(name, [])
-    return sorted(found, key=lambda item: item.start_byte)
+def _in_order(nodes: list[tree_sitter.Node] | None) -> list[tree_sitter.Node]:
+    return sorted(nodes or (), key=lambda item: item.start_byte)
 
 
 def _text(node: tree_sitter.Node) -> str:
@@ -83,8 +84,8 @@ def _assertion(call: tree_sitter.Node) -> tuple[str, str]:
     return match.group(1), message
 
 
-def _functions(root: tree_sitter.Node, query: tree_sitter.Query) -> Iterator[tuple[SourceFunction, tree_sitter.Node]]:
-    for node in _captures(query, root, "function"):
+def _functions(nodes: list[tree_sitter.Node]) -> Iterator[tuple[SourceFunction, tree_sitter.Node]]:
+    for node in nodes:
         name = _function_name(node)
         if name is None:
             continue
@@ -115,18 +116,18 @@ def parse_enumerators(code: str) -> dict[str, dict[str, int]]:
 
 def parse_kernel_source(file: str, data: bytes) -> KernelSource:
     """Parse one source file. `file` is the path that findings carry."""
-    parser, function_query, assert_query = _grammar()
-    root = parser.parse(data).root_node
+    parser, query = _grammar()
+    found = tree_sitter.QueryCursor(query).captures(parser.parse(data).root_node)
     functions: list[SourceFunction] = []
     capacity: list[Capacity] = []
-    for function, node in _functions(root, function_query):
+    for function, node in _functions(_in_order(found.get("function"))):
         functions.append(function)
         body = node.child_by_field_name("body")
         if _CAPACITY_FUNCTION.match(function.name) and body is not None:
             capacity.append(Capacity(function.name, strip_comments(_text(body))))
     guards: list[Guard] = []
     other_asserts = 0
-    for call in _captures(assert_query, root, "call"):
+    for call in _in_order(found.get("call")):
         condition, message = _assertion(call)
         if _CAPACITY_ACCESSOR not in condition:
             other_asserts += 1

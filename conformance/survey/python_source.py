@@ -88,15 +88,12 @@ def _methods(owner: ast.ClassDef) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in owner.body if isinstance(node, ast.FunctionDef)}
 
 
-def _method_facts(owner: ast.ClassDef, method: ast.FunctionDef) -> _MethodFacts:
+def _method_facts(lines: list[str], owner: ast.ClassDef, method: ast.FunctionDef) -> _MethodFacts:
+    text = "\n".join(lines[method.lineno - 1 : method.end_lineno])
+    helpers = re.findall(rf"\b(?:self|cls|{owner.name})\.(_\w+)", text)
     raised: list[str] = []
-    helpers: list[str] = []
-    for node in ast.walk(method):
-        if isinstance(node, ast.Raise) and node.exc is not None:
-            raised.append(ast.unparse(node.exc))
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id in ("self", "cls", owner.name) and node.attr.startswith("_"):
-                helpers.append(node.attr)
+    if "raise " in text:  # walking a method costs more than everything else here, and few raise
+        raised = [ast.unparse(n.exc) for n in ast.walk(method) if isinstance(n, ast.Raise) and n.exc is not None]
     return _MethodFacts(tuple(dict.fromkeys(raised)), tuple(dict.fromkeys(helpers)))
 
 
@@ -191,7 +188,9 @@ def _parameters(function: griffe.Function) -> tuple[Parameter, ...]:
     )
 
 
-def _class_surface(module: griffe.Module, tree: dict[str, ast.ClassDef], name: str) -> ClassSurface | None:
+def _class_surface(
+    module: griffe.Module, tree: dict[str, ast.ClassDef], lines: list[str], name: str
+) -> ClassSurface | None:
     if name not in module.members or name not in tree:
         return None
     owner = module.members[name]
@@ -207,7 +206,7 @@ def _class_surface(module: griffe.Module, tree: dict[str, ast.ClassDef], name: s
         for member in (owner.members[field] for field in annotated)
         if isinstance(member, griffe.Attribute)
     )
-    facts = {method.name: _method_facts(tree[name], method) for method in _methods(tree[name]).values()}
+    facts = {method.name: _method_facts(lines, tree[name], method) for method in _methods(tree[name]).values()}
     methods = tuple(
         Method(member.name, _parameters(member), _raised(facts, member.name))
         for member in owner.members.values()
@@ -248,8 +247,8 @@ def parse_ops_module(path: str, code: str) -> OpsModule:
     )
     methods = _methods(classes[_OP]) if _OP in classes else {}
     return OpsModule(
-        config=_class_surface(module, classes, _CONFIG),
-        op=_class_surface(module, classes, _OP),
+        config=_class_surface(module, classes, lines, _CONFIG),
+        op=_class_surface(module, classes, lines, _OP),
         quant_types=_quant_types(tree),
         launch_defaults={
             name: _returned(node) for name, node in sorted(methods.items()) if name.endswith("_default_launch")

@@ -100,12 +100,10 @@ async def read_libraries(
     wheels: Sequence[tuple[Wheel, WheelReader, Directory]], depth: LibraryDepth, progress: Progress
 ) -> dict[Wheel, Mapping[str, _Answer]]:
     """For each wheel, library path → needed sonames, or None where the library was not read."""
-    holders = [
-        _Holder(wheel, reader, member, any(".libs/" in item.name for item in directory.members))
-        for wheel, reader, directory in sorted(wheels, key=lambda item: item[0].order)
-        for member in directory.members
-        if is_library(member.name)
-    ]
+    holders: list[_Holder] = []
+    for wheel, reader, directory in sorted(wheels, key=lambda item: item[0].order):
+        rewritten = any(".libs/" in item.name for item in directory.members)
+        holders += [_Holder(wheel, reader, item, rewritten) for item in directory.members if is_library(item.name)]
     reading = _Reading(progress)
     if depth == "all":
         await asyncio.gather(*(reading.read(holder) for holder in holders))

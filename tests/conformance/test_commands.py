@@ -43,7 +43,9 @@ def project(tmp_path: Path) -> Iterator[tuple[Path, FakeIndex]]:
 def run(project: tuple[Path, FakeIndex]) -> Run:
     folder, index = project
 
-    def command(*arguments: str, module: str = "conformance.command_line", **variables: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        *arguments: str, module: str = "conformance.command_line", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SGLANG_", "MORI"))}
         environment = {
             **kept,
@@ -53,7 +55,12 @@ def run(project: tuple[Path, FakeIndex]) -> Run:
             **variables,
         }
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-m", module, *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done

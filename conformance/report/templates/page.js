@@ -153,7 +153,7 @@
     history.replaceState(null, "", location.pathname + location.search);
     if (!last) return;
     const name = "#" + data.requirements[last.requirement].id + "/" + data.wheels[last.wheel].label;
-    const cell = document.querySelector("a.cell[href=" + CSS.escape(name) + "]") || document.querySelector("a.cell[href=\"" + name + "\"]");
+    const cell = document.querySelector("a.cell[href=\"" + name + "\"]");
     if (cell && cell.offsetParent) focusCell(cell);
   });
 
@@ -235,9 +235,9 @@
     const body = make("tbody", {});
     for (const group of groups.values()) {
       const [, area, change, , before, after, consequence] = group[0];
-      const names = make("td", {});
-      for (const item of group) names.append(make("code", {}, item[3]), " ");
-      if (group.length === 1 && (before || after)) {
+      const names = make("td", { class: "names" });
+      for (const item of group) names.append(make("code", { class: item[3].length > 60 ? "long" : null }, item[3]), " ");
+      if (group.length === 1 && change !== "moved" && (before || after)) {
         names.append(make("div", { class: "values" }, before ? make("del", {}, before) : null, after ? make("ins", {}, after) : null));
       }
       body.append(make("tr", {}, make("td", {}, area, make("span", { class: "change" }, " " + change)), names, make("td", {}, consequence)));
@@ -298,7 +298,7 @@
       if (!every.open || box.children.length) return;
       const row = data.wheels.map((_, index) => index).filter((index) => data.wheels[index].nightly);
       const head = make("tr", {}, make("td", { class: "corner" }));
-      for (const index of row) head.append(make("th", { scope: "col", title: data.wheels[index].label }, make("span", {}, data.wheels[index].built)));
+      for (const index of row) head.append(make("th", { scope: "col", title: data.wheels[index].label }, make("span", {}, data.wheels[index].built.slice(5))));
       const body = make("tbody", {});
       data.requirements.forEach((item, requirement) => {
         const line = make("tr", { "data-id": item.id }, make("th", { scope: "row" }, item.id));
@@ -333,7 +333,11 @@
       return;
     }
     const [requirement, wheel] = [requirementIndex.get(parts[0]), wheelIndex.get(parts[1])];
-    if (parts.length === 2 && requirement !== undefined && wheel !== undefined) show(requirement, wheel);
+    if (parts.length === 2 && requirement !== undefined && wheel !== undefined) {
+      show(requirement, wheel);
+      const cell = document.querySelector("a.cell[href=\"#" + parts.join("/") + "\"]");
+      if (cell) cell.scrollIntoView({ block: "center", inline: "center" });
+    }
     else if (dialog.open) dialog.close();
   }
   document.addEventListener("click", (event) => {
