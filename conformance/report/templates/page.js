@@ -336,7 +336,10 @@
     if (parts.length === 2 && requirement !== undefined && wheel !== undefined) {
       show(requirement, wheel);
       const cell = document.querySelector("a.cell[href=\"#" + parts.join("/") + "\"]");
-      if (cell) cell.scrollIntoView({ block: "center", inline: "center" });
+      // After the browser's own jump, so that closing leaves the reader at the cell.
+      const center = () => cell.scrollIntoView({ block: "center", inline: "center" });
+      if (cell && document.readyState === "complete") center();
+      else if (cell) addEventListener("load", () => setTimeout(center));
     }
     else if (dialog.open) dialog.close();
   }
