@@ -172,6 +172,7 @@ class Grid:
             parts[-1].append(wheel)
             known.update(said)
         segments: list[Segment] = []
+        last: dict[str, Verdict] = {}
         for wheels in parts:
             cells: dict[str, Cell] = {}
             unseen: dict[str, int] = {}
@@ -180,10 +181,9 @@ class Grid:
                 seen = [cell for cell in own if cell.verdict not in _SILENT]
                 cells[requirement.id] = (seen or own)[0]
                 unseen[requirement.id] = len(own) - len(seen) if seen else 0
-            earlier = segments[-1].cells if segments else {}
-            changed = frozenset(
-                name for name, cell in cells.items() if name in earlier and earlier[name].verdict != cell.verdict
-            )
+            said = {name: cell.verdict for name, cell in cells.items() if cell.verdict and cell.verdict not in _SILENT}
+            changed = frozenset(name for name, verdict in said.items() if last.get(name, verdict) != verdict)
+            last.update(said)
             segments.append(Segment(tuple(wheels), cells, unseen, changed))
         return segments
 

@@ -35,7 +35,7 @@ def find_browser() -> str | None:
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
-def take_screenshot(page: Path, picture: Path, *, width: int = 1500, height: int = 920) -> int:
+def take_screenshot(page: Path, picture: Path, *, width: int = 1400, height: int = 760) -> int:
     """Photograph the top of a page; returns the picture's size in bytes.
 
     Raises:
