@@ -7,11 +7,9 @@ pip, else from pip's own default.
 
 from __future__ import annotations
 
-import asyncio
 import configparser
 import json
 import os
-import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import stamina
 
 from conformance.errors import IndexUnavailableError, WheelError
+from conformance.transport import Transport, TransportError, TransportTimeoutError
 from conformance.wheels import Wheel, wheel_from_filename
 
 __all__ = ["IndexFile", "Meter", "PackageIndex", "configured_index_url", "open_index"]
@@ -49,7 +47,7 @@ class IndexFile:
     yanked: bool
 
 
-class _RetriedStatusError(aiohttp.ClientError):
+class _RetriedStatusError(TransportError):
     """A status that may go away by itself."""
 
 
@@ -105,26 +103,15 @@ async def open_index(
         attempts: how often a request is tried when the failure may be passing.
         connections: requests under way at once.
     """
-    address = (url or configured_index_url()).rstrip("/")
-    connector = aiohttp.TCPConnector(limit=connections, ssl=_verification())
-    limits = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=limits, trust_env=True, read_bufsize=256 * 1024, auto_decompress=True
-    ) as session:
-        yield PackageIndex(session, address, attempts, timeout)
-
-
-def _verification() -> ssl.SSLContext | bool:
-    """TLS as pip is set up to do it: with the certificates that the environment names, else with the system's."""
-    certificates = os.environ.get("SSL_CERT_FILE") or os.environ.get("PIP_CERT")
-    return ssl.create_default_context(cafile=certificates) if certificates else True
+    async with Transport(timeout=timeout, connections=connections) as transport:
+        yield PackageIndex(transport, (url or configured_index_url()).rstrip("/"), attempts, timeout)
 
 
 @dataclass
 class PackageIndex:
     """Listings and byte ranges, retried, counted, with errors that say what to do."""
 
-    session: aiohttp.ClientSession
+    transport: Transport
     url: str
     attempts: int
     timeout: float
@@ -176,28 +163,36 @@ class PackageIndex:
 
     async def _get(self, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
         try:
+            try:
+                return await self._ask(url, headers)
+            except TransportError:
+                if self.attempts <= 1:
+                    raise
+            # Only now: setting up a retry costs more than a request that works.
             async for attempt in stamina.retry_context(
-                on=(aiohttp.ClientError, asyncio.TimeoutError), attempts=self.attempts, wait_initial=0.2, wait_max=2.0
+                on=TransportError, attempts=self.attempts - 1, wait_initial=0.2, wait_max=2.0
             ):
                 with attempt:
-                    self.meter.requests += 1
-                    async with self.session.get(url, headers=headers) as response:
-                        body = await response.read()
-                    self.meter.bytes_read += len(body)
-                    if response.status in _RETRIED_STATUS:
-                        raise _RetriedStatusError(f"HTTP {response.status}")
-                    return response.status, body
-        except asyncio.TimeoutError as error:
+                    return await self._ask(url, headers)
+        except TransportTimeoutError as error:
             raise IndexUnavailableError(
                 f"no answer from {url} within {self.timeout:g} s, {self.attempts} times; the network or the index is "
                 "down (cached surveys work offline)"
             ) from error
-        except aiohttp.ClientError as error:
+        except TransportError as error:
             raise IndexUnavailableError(
-                f"{url} cannot be read after {self.attempts} attempts: {error or type(error).__name__}; check network, "
+                f"{url} cannot be read after {self.attempts} attempts: {error}; check network, "
                 "proxy and index address (cached surveys work offline)"
             ) from error
         raise AssertionError("the retry loop either returns or raises")
+
+    async def _ask(self, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
+        self.meter.requests += 1
+        status, body = await self.transport.get(url, headers)
+        self.meter.bytes_read += len(body)
+        if status in _RETRIED_STATUS:
+            raise _RetriedStatusError(f"HTTP {status}")
+        return status, body
 
 
 def _index_file(item: Mapping[str, Any]) -> IndexFile:

@@ -29,7 +29,9 @@ def check_identity(wheel: Wheel, directory: Directory) -> None:
         WheelError: it does not. The `mori` on PyPI that is not AMD's ends here.
     """
     names = directory.names()
-    described = {match.group("name", "version") for name in names if (match := _DIST_INFO.match(name))}
+    described = {
+        match.group("name", "version") for name in names if ".dist-info/" in name and (match := _DIST_INFO.match(name))
+    }
     expected = (wheel.distribution.replace("-", "_"), wheel.version)
     if described != {expected}:
         found = ", ".join(f"{name} {version}" for name, version in sorted(described)) or "no distribution at all"

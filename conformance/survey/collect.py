@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Surveys many wheels at once: read what is new, each distinct file once, parse it beside the network, keep the result.
 
-The order of work: the zip directories of all wheels; then every distinct file that is wanted, from one wheel that holds it;
-then the libraries. A wheel that fails takes nobody with it: its shared files are read from another.
+The zip directories of all wheels; then every distinct file that is wanted, from the oldest wheel that holds it, and beside that
+the libraries. A wheel that fails takes nobody with it: its shared files are read from another.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from conformance.errors import IndexUnavailableError, WheelError
 from conformance.index import Meter, PackageIndex, open_index
@@ -25,6 +21,7 @@ from conformance.survey.members import is_wanted
 from conformance.survey.pieces import Extract
 from conformance.survey.reader import RangeReader, WheelReader, read_members
 from conformance.survey.soname_plan import LibraryDepth, read_libraries
+from conformance.survey.workers import Workers
 from conformance.wheels import Wheel
 
 __all__ = ["Progress", "SurveyOutcome", "survey_reader", "survey_wheels"]
@@ -53,30 +50,6 @@ class _Job:
     directory: Directory | None = None
     wanted: tuple[Member, ...] = ()
     failure: str | None = None
-
-
-@dataclass
-class _Workers:
-    """Parser processes. They start, and import the parsers, while the first answers of the index are under way."""
-
-    pool: ProcessPoolExecutor = field(
-        default_factory=lambda: ProcessPoolExecutor(
-            max_workers=min(4, os.cpu_count() or 1), mp_context=multiprocessing.get_context("fork")
-        )
-    )
-
-    def warm(self) -> None:
-        for _ in range(min(4, os.cpu_count() or 1)):
-            self.pool.submit(_parse, [])
-
-    async def extract(self, files: Sequence[tuple[str, bytes]]) -> list[Extract]:
-        return await asyncio.get_running_loop().run_in_executor(self.pool, _parse, list(files))
-
-
-def _parse(files: list[tuple[str, bytes]]) -> list[Extract]:
-    from conformance.survey.extract import extract_all
-
-    return extract_all(files)
 
 
 def survey_wheels(
@@ -110,9 +83,7 @@ def survey_wheels(
     cached = len(facts)
     if not missing:
         return SurveyOutcome(facts, {}, Meter(), cached)
-    workers = _Workers()
-    try:
-        workers.warm()
+    with Workers() as workers:
         kept: list[SurveyOutcome] = []
 
         async def keep() -> None:
@@ -126,8 +97,6 @@ def survey_wheels(
 
         asyncio.run(keep())
         (outcome,) = kept
-    finally:
-        workers.pool.shutdown(wait=False, cancel_futures=True)
     facts.update(outcome.facts)
     return SurveyOutcome(facts, outcome.failures, outcome.meter, cached)
 
@@ -139,7 +108,7 @@ def _silent(stage: str, done: int, total: int) -> None:
 async def _survey_missing(
     wheels: Sequence[Wheel],
     cache: SurveyCache,
-    workers: _Workers,
+    workers: Workers,
     libraries: LibraryDepth,
     progress: Progress,
     index_url: str | None,
@@ -196,8 +165,9 @@ async def _locate(index: PackageIndex, wheels: Sequence[Wheel]) -> tuple[dict[Wh
 
 
 async def _survey_jobs(
-    jobs: Sequence[_Job], workers: _Workers, libraries: LibraryDepth, progress: Progress
+    jobs: Sequence[_Job], workers: Workers, libraries: LibraryDepth, progress: Progress
 ) -> dict[str, WheelFacts]:
+    files = _Files(workers, progress)
     done = 0
 
     async def list_members(job: _Job) -> None:
@@ -213,16 +183,19 @@ async def _survey_jobs(
 
     await asyncio.gather(*(list_members(job) for job in jobs))
     sound = [job for job in jobs if job.failure is None]
-    extracts, sonames = await asyncio.gather(
-        _read_files(sound, workers, progress),
-        read_libraries([(job.wheel, job.reader, _directory(job)) for job in sound], libraries, progress),
-    )
+    # Claimed in build order and not in the order of answers: which wheel's bytes are looked at must not depend on the network.
+    claims = [(job, files.claim(job)) for job in sound]
+    reading = [asyncio.create_task(files.read(job, members)) for job, members in claims]
+    listed = [(job.wheel, job.reader, _directory(job)) for job in sound]
+    sonames = await read_libraries(listed, libraries, progress)
+    await asyncio.gather(*reading)
+    await files.read_what_failed(sound)
     facts: dict[str, WheelFacts] = {}
     for job in sound:
         if job.failure is not None:
             continue
         try:
-            own = {member.name: extracts[member.identity] for member in job.wanted}
+            own = {member.name: files.extracts[member.identity] for member in job.wanted}
             facts[job.wheel.sha256] = assemble(job.wheel, _directory(job), own, sonames.get(job.wheel, {}))
         except WheelError as error:
             job.failure = str(error)
@@ -234,38 +207,43 @@ def _directory(job: _Job) -> Directory:
     return job.directory
 
 
-async def _read_files(jobs: Sequence[_Job], workers: _Workers, progress: Progress) -> dict[_Identity, Extract]:
-    """Every distinct wanted file, read from one wheel that holds it, and parsed.
+class _Files:
+    """Every distinct wanted file, read from one wheel that holds it, and parsed."""
 
-    A wheel whose bytes turn out bad is marked as failed, and what it should have given is read from the next holder.
-    """
-    extracts: dict[_Identity, Extract] = {}
-    total = len({member.identity for job in jobs for member in job.wanted})
+    def __init__(self, workers: Workers, progress: Progress) -> None:
+        self.extracts: dict[_Identity, Extract] = {}
+        self._claimed: set[_Identity] = set()
+        self._workers = workers
+        self._progress = progress
 
-    async def read(job: _Job, members: list[Member]) -> None:
+    def claim(self, job: _Job) -> list[Member]:
+        """The wanted files of a wheel that nobody has claimed, claimed from now on."""
+        own = [member for member in job.wanted if member.identity not in self._claimed]
+        self._claimed.update(member.identity for member in own)
+        return own
+
+    async def read(self, job: _Job, members: list[Member]) -> None:
+        """Read and parse. A wheel whose bytes turn out bad is marked as failed; others may hold what it should have given."""
+        if not members:
+            return
         try:
             contents = await read_members(job.reader, members)
         except WheelError as error:
             job.failure = str(error)
             return
-        parsed = await workers.extract([(member.name, data) for member, data in contents])
+        parsed = await self._workers.extract([(member.name, data) for member, data in contents])
         for (member, _), item in zip(contents, parsed, strict=True):
-            extracts[member.identity] = item
-        progress("files", len(extracts), total)
+            self.extracts[member.identity] = item
+        self._progress("files", len(self.extracts), len(self._claimed))
 
-    while True:
-        assigned: dict[int, list[Member]] = defaultdict(list)
-        taken: set[_Identity] = set(extracts)
-        for position, job in enumerate(jobs):
-            if job.failure is not None:
-                continue
-            for member in job.wanted:
-                if member.identity not in taken:
-                    taken.add(member.identity)
-                    assigned[position].append(member)
-        if not assigned:
-            return extracts
-        await asyncio.gather(*(read(jobs[position], members) for position, members in assigned.items()))
+    async def read_what_failed(self, jobs: Sequence[_Job]) -> None:
+        """Read what a failed wheel had claimed from the next that holds it, until none is left."""
+        while True:
+            self._claimed = set(self.extracts)
+            again = [(job, self.claim(job)) for job in jobs if job.failure is None]
+            if not any(members for _, members in again):
+                return
+            await asyncio.gather(*(self.read(job, members) for job, members in again))
 
 
 async def survey_reader(wheel: Wheel, reader: WheelReader) -> WheelFacts:
@@ -275,11 +253,8 @@ async def survey_reader(wheel: Wheel, reader: WheelReader) -> WheelFacts:
         WheelError: the wheel cannot be read.
     """
     job = _Job(wheel, reader)
-    workers = _Workers()
-    try:
+    with Workers() as workers:
         facts = await _survey_jobs([job], workers, "all", _silent)
-    finally:
-        workers.pool.shutdown(wait=False, cancel_futures=True)
     if job.failure is not None:
         raise WheelError(job.failure)
     return facts[wheel.sha256]

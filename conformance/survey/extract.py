@@ -8,17 +8,10 @@ once, and the parsers are imported where they are used, not in the process that 
 from __future__ import annotations
 
 from conformance.errors import WheelError
-from conformance.survey.kernel_source import parse_kernel_source
 from conformance.survey.members import CONSTANTS, EXPORTS, MAIN_MODULE, V2_MODULE, source_path
 from conformance.survey.pieces import Extract
-from conformance.survey.python_source import (
-    environment_variables,
-    exported_names,
-    parse_ops_module,
-    string_constants,
-)
 
-__all__ = ["extract", "extract_all"]
+__all__ = ["extract"]
 
 
 def extract(name: str, data: bytes) -> Extract:
@@ -26,8 +19,17 @@ def extract(name: str, data: bytes) -> Extract:
     path = source_path(name)
     text = data.decode("utf-8", "replace")
     if path is not None:
+        from conformance.survey.kernel_source import parse_kernel_source
+
         source = parse_kernel_source(path, data)
         return Extract(variables=source.variables, source=source)
+    from conformance.survey.python_source import (
+        environment_variables,
+        exported_names,
+        parse_ops_module,
+        string_constants,
+    )
+
     variables = tuple(sorted(environment_variables(text)))
     try:
         if name in (MAIN_MODULE, V2_MODULE):
@@ -39,8 +41,3 @@ def extract(name: str, data: bytes) -> Extract:
     except WheelError as error:
         return Extract(variables=variables, problem=str(error))
     return Extract(variables=variables)
-
-
-def extract_all(files: list[tuple[str, bytes]]) -> list[Extract]:
-    """`extract` for several files: one trip to a worker process."""
-    return [extract(name, data) for name, data in files]

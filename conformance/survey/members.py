@@ -20,15 +20,15 @@ _LIBRARY = re.compile(r"^mori/.*\.so(?:\.[\w.]+)?$")
 def is_wanted(name: str) -> bool:
     """True for the Python of the package, and for the sources of its v1 dispatch and combine: kernels and host side."""
     if name.startswith("mori/_jit"):
-        return _SOURCES.match(name) is not None
+        return source_path(name) is not None
     return name.startswith("mori/") and name.endswith(".py")
 
 
 def is_library(name: str) -> bool:
-    return _LIBRARY.match(name) is not None
+    return ".so" in name and _LIBRARY.match(name) is not None
 
 
 def source_path(name: str) -> str | None:
     """Path below the wheel's sources for its just-in-time compiler; None for other files."""
-    match = _SOURCES.match(name)
+    match = _SOURCES.match(name) if "/ops/dispatch_combine/" in name else None
     return match.group("path") if match else None

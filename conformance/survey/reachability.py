@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from conformance.survey.facts import Guard
 from conformance.survey.pieces import KernelSource
@@ -23,6 +24,7 @@ _ENTRY_KERNELS: tuple[tuple[re.Pattern[str], str | None], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
 def _kernel_type_of_entry(function: str) -> str | None:
     for pattern, kind in _ENTRY_KERNELS:
         if pattern.search(function):

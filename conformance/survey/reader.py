@@ -18,11 +18,11 @@ from conformance.wheels import Wheel
 
 __all__ = ["FileReader", "RangeReader", "WheelReader", "read_members", "read_sonames"]
 
-_COALESCE = 8 * 1024
+_COALESCE = 6 * 1024
 """Unwanted bytes between two members that are cheaper to read along than another request."""
 
 _FIRST_PIECE = 10 * 1024
-_SLICE = 1024
+_SLICE = 8 * 1024
 
 
 class WheelReader(Protocol):

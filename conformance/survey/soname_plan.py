@@ -3,8 +3,8 @@
 
 An answer costs 4 to 40 KB of most libraries, 150 to 220 KB of the Python bindings, and the whole of a library that `patchelf`
 rewrote. What a library needs changes a few times a year. So by default a library is read where that changes: in every
-stable wheel, and among the nightlies by halving the stretch between two that differ, until neighbours are known on both sides
-of each change. Between two equal ends nothing is read, and nothing is claimed. Depth `all` reads every library.
+stable wheel, and among the nightlies by narrowing the stretch between two that differ, until neighbours are known on both
+sides of each change. Between two equal ends nothing is read, and nothing is claimed. Depth `all` reads every library.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Literal
 
 from conformance.errors import WheelError
@@ -34,23 +35,27 @@ _COSTLY_LIMIT = 128 * 1024
 nightlies only the bindings are read, which `import mori.cpp` loads, and which name all that the others name."""
 
 _ANSWER_SHARE = {
-    "libmori_application.so": 0.049,
+    "libmori_application.so": 0.0483,
     "libmori_cco.so": 0.014,
-    "libmori_collective.so": 0.233,
-    "libmori_io.so": 0.075,
+    "libmori_collective.so": 0.2310,
+    "libmori_io.so": 0.0743,
     "libmori_jit.so": 0.050,
     "libmori_metrics.so": 0.050,
     "libmori_ops.so": 0.046,
     "libmori_ops_v2.so": 0.105,
-    "libmori_pybinds.so": 0.106,
+    "libmori_pybinds.so": 0.1048,
     "libmori_shmem.so": 0.049,
-    "libmori_umbp_pybinds.so": 0.105,
+    "libmori_umbp_pybinds.so": 0.1035,
 }
 """Share of a library's compressed bytes that held the answer, measured over the wheels of May to October 2026. A share that
 is too small costs another request, one that is too large costs bytes."""
 
+_SMALL_BINDINGS = 1_000_000
+"""Before June 2026, and again since gRPC moved into another library, the bindings are small and have fewer symbols."""
+
 _BINDINGS = re.compile(r"/libmori_pybinds\.so$")
 
+_PARTS = 4
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
 _Identity = tuple[str, int, int, int]
 _Answer = tuple[str, ...] | None
@@ -83,10 +88,7 @@ class _Reading:
             return self.answers[identity]
         self._under_way[identity] = asyncio.get_running_loop().create_future()
         try:
-            share = _ANSWER_SHARE.get(holder.member.name.rsplit("/", 1)[-1], 0.0)
-            answer, _ = await read_sonames(
-                holder.reader, holder.member, guess=round(share * holder.member.compressed_size)
-            )
+            answer, _ = await read_sonames(holder.reader, holder.member, guess=_expected_bytes(holder.member))
             self.answers[identity] = answer
         except WheelError:
             self.answers[identity] = None  # the wheel's own failure is found and told where its files are read
@@ -115,6 +117,14 @@ async def read_libraries(
     return dict(result)
 
 
+def _expected_bytes(member: Member) -> int:
+    """Compressed bytes that probably hold the answer."""
+    share = _ANSWER_SHARE.get(member.name.rsplit("/", 1)[-1], 0.0)
+    if _BINDINGS.search(member.name) and member.compressed_size < _SMALL_BINDINGS:
+        share /= 2
+    return round(share * member.compressed_size)
+
+
 def _without_hashes(answer: _Answer) -> _Answer:
     """`auditwheel` puts a hash of the content into the names of bundled libraries: another build, the same need."""
     return None if answer is None else tuple(_CONTENT_HASH.sub("", name) for name in answer)
@@ -133,10 +143,20 @@ async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
         else:
             stable.append(holder)
 
-    async def halve(run: Sequence[_Holder]) -> None:
-        first, last = await asyncio.gather(reading.read(run[0]), reading.read(run[-1]))
-        if len(run) > 2 and _without_hashes(first) != _without_hashes(last):
-            middle = len(run) // 2
-            await asyncio.gather(halve(run[: middle + 1]), halve(run[middle:]))
+    async def narrow(run: Sequence[_Holder]) -> None:
+        """Read the ends, and between two that differ look on, several at once: rounds cost more time than requests."""
+        costly = run[0].member.compressed_size > _COSTLY_LIMIT * 4
+        parts = min(2 if costly else _PARTS, len(run) - 1)
+        positions = sorted({round(step * (len(run) - 1) / max(parts, 1)) for step in range(parts + 1)})
+        answers = await asyncio.gather(*(reading.read(run[position]) for position in positions))
+        await asyncio.gather(
+            *(
+                narrow(run[start : stop + 1])
+                for (start, first), (stop, last) in pairwise(zip(positions, answers, strict=True))
+                if stop - start > 1 and _without_hashes(first) != _without_hashes(last)
+            )
+        )
 
-    await asyncio.gather(*(reading.read(holder) for holder in stable), *(halve(run) for run in series.values()))
+    # Whether a wheel carries foreign libraries stands in its directory: a change that need not be searched for.
+    runs = [list(run) for line in series.values() for _, run in groupby(line, key=lambda holder: holder.rewritten)]
+    await asyncio.gather(*(reading.read(holder) for holder in stable), *(narrow(run) for run in runs))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Processes that parse files beside the process that waits for the network.
+
+One for Python and one for C++: each imports only its own parser, which takes as long as parsing a dozen files. They start
+working on their imports while the first answers of the index are under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from types import TracebackType
+
+from conformance.survey.members import source_path
+from conformance.survey.pieces import Extract
+
+__all__ = ["Workers"]
+
+
+def _warm_python() -> None:
+    import griffe  # noqa: F401
+
+
+def _warm_sources() -> None:
+    import tree_sitter_cpp  # noqa: F401
+
+
+def _parse(files: list[tuple[str, bytes]]) -> list[Extract]:
+    from conformance.survey.extract import extract
+
+    return [extract(name, data) for name, data in files]
+
+
+class Workers:
+    """Use as a context manager; leaving it does not wait for work that nobody needs any more."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self._python = ProcessPoolExecutor(max_workers=1, mp_context=context)
+        self._sources = ProcessPoolExecutor(max_workers=1, mp_context=context)
+        self._python.submit(_warm_python)
+        self._sources.submit(_warm_sources)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for pool in (self._python, self._sources):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def extract(self, files: Sequence[tuple[str, bytes]]) -> list[Extract]:
+        """What each file contributes, in the given order."""
+        loop = asyncio.get_running_loop()
+        sources = [item for item in files if source_path(item[0]) is not None]
+        python = [item for item in files if source_path(item[0]) is None]
+        from_sources, from_python = await asyncio.gather(
+            loop.run_in_executor(self._sources, _parse, sources), loop.run_in_executor(self._python, _parse, python)
+        )
+        found = dict(zip((name for name, _ in (*sources, *python)), (*from_sources, *from_python), strict=True))
+        return [found[name] for name, _ in files]
