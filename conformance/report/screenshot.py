@@ -36,7 +36,7 @@ def find_browser() -> str | None:
 
 
 def take_screenshot(page: Path, picture: Path, *, width: int = 1400, height: int = 760) -> int:
-    """Photograph the top of a page; returns the picture's size in bytes.
+    """Photograph what changes between stable cp310 wheels; returns the picture's size in bytes.
 
     Raises:
         ConformanceError: no browser, no picture, or one too large for a README.
@@ -52,7 +52,7 @@ def take_screenshot(page: Path, picture: Path, *, width: int = 1400, height: int
             f"--user-data-dir={folder}/profile",
             f"--window-size={width},{height}",
             f"--screenshot={taken}",
-            page.resolve().as_uri(),
+            f"{page.resolve().as_uri()}?python=cp310&changes=1#grid",
         ]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)

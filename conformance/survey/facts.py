@@ -13,7 +13,7 @@ from moriep.surface import Surface
 
 __all__ = ["EXTRACTOR_REVISION", "Capacity", "Guard", "KernelFunction", "Library", "WheelFacts"]
 
-EXTRACTOR_REVISION = 2
+EXTRACTOR_REVISION = 3
 
 
 @dataclass(frozen=True, order=True)

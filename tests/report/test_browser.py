@@ -165,6 +165,9 @@ def test_filters_leave_what_was_asked_for(page: Any) -> None:
     page.find_element(By.CSS_SELECTOR, "select[name=python] option:nth-child(2)").click()
     heads = page.find_elements(By.CSS_SELECTOR, "#grid .pythons th")
     assert {head.text.split()[0] for head in heads if head.is_displayed()} == {"cp310"}
+    page.get(f"{page.current_url.split('?')[0]}?group=OVF&level=MUST&python=none")
+    assert {name.split("-")[0] for name in rows()} == {"OVF"}
+    assert page.find_element(By.NAME, "python").get_attribute("value") == ""
 
 
 def test_two_wheels_are_compared_both_ways(page: Any) -> None:

@@ -189,7 +189,7 @@
   const filters = document.querySelector("#grid .filters");
   filters.hidden = false;
   filters.addEventListener("submit", (event) => event.preventDefault());
-  filters.addEventListener("input", () => {
+  function filter() {
     const { text, group, level, python, changes, shown: output } = filters.elements;
     const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
@@ -216,7 +216,23 @@
       head.colSpan = Math.max(1, own.length);
     }
     output.value = count === total ? "" : count + " of " + total + " requirements";
-  });
+  }
+  // The query holds the filters, so that a filtered page can be sent to somebody: ?python=cp310&changes=1
+  const asked = new URLSearchParams(location.search);
+  for (const name of ["text", "group", "level", "python"]) {
+    if (asked.has(name)) filters.elements[name].value = asked.get(name);
+    if (filters.elements[name].selectedIndex === -1) filters.elements[name].value = "";
+  }
+  filters.elements.changes.checked = asked.has("changes");
+  function remember() {
+    const query = new URLSearchParams();
+    for (const name of ["text", "group", "level", "python"]) if (filters.elements[name].value) query.set(name, filters.elements[name].value);
+    if (filters.elements.changes.checked) query.set("changes", "1");
+    history.replaceState(null, "", location.pathname + (query.size ? "?" + query : "") + location.hash);
+    filter();
+  }
+  for (const kind of ["input", "change"]) filters.addEventListener(kind, remember);
+  if (asked.size) filter();
 
   // --- two wheels ------------------------------------------------------------------------------------------------------------
 
