@@ -35,8 +35,8 @@ def find_browser() -> str | None:
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
-def take_screenshot(page: Path, picture: Path, *, width: int = 1400, height: int = 760) -> int:
-    """Photograph what changes between stable cp310 wheels; returns the picture's size in bytes.
+def take_screenshot(page: Path, picture: Path, *, width: int = 1400, height: int = 720) -> int:
+    """Photograph the group on overflow over the cp310 wheels; returns the picture's size in bytes.
 
     Raises:
         ConformanceError: no browser, no picture, or one too large for a README.
@@ -52,7 +52,7 @@ def take_screenshot(page: Path, picture: Path, *, width: int = 1400, height: int
             f"--user-data-dir={folder}/profile",
             f"--window-size={width},{height}",
             f"--screenshot={taken}",
-            f"{page.resolve().as_uri()}?python=cp310&changes=1#grid",
+            f"{page.resolve().as_uri()}?group=OVF&python=cp310",
         ]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
