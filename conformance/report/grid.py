@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from conformance.catalogue import GROUPS, Requirement
+from conformance.differences import Comparison, compare
 from conformance.judging import Surroundings
 from conformance.report.inputs import ReportInputs
 from conformance.report.wording import VERDICTS
@@ -92,6 +93,15 @@ class Grid:
 
     inputs: ReportInputs
     cells: dict[tuple[str, str], Cell]
+    # Several pages show the same step from wheel to wheel.
+    _comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict, compare=False, repr=False)
+
+    def comparison(self, before: Wheel, after: Wheel) -> Comparison:
+        """All differences between two wheels that have facts."""
+        key = before.sha256, after.sha256
+        if key not in self._comparisons:
+            self._comparisons[key] = compare(self.inputs.facts[key[0]], self.inputs.facts[key[1]])
+        return self._comparisons[key]
 
     def cell(self, requirement: Requirement, wheel: Wheel) -> Cell:
         return self.cells[requirement.id, wheel.sha256]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from conformance.differences import Comparison, compare
+from conformance.differences import Comparison
 from conformance.report.grid import Grid, VerdictChange
 from conformance.traits import Weight
 from conformance.wheels import Wheel
@@ -39,8 +39,7 @@ def main_line(grid: Grid) -> tuple[Wheel, ...]:
 
 
 def step(grid: Grid, before: Wheel, after: Wheel) -> Step:
-    facts = grid.inputs.facts
-    return Step(before, after, compare(facts[before.sha256], facts[after.sha256]), tuple(grid.changes(before, after)))
+    return Step(before, after, grid.comparison(before, after), tuple(grid.changes(before, after)))
 
 
 def stable_steps(grid: Grid) -> list[Step]:

@@ -72,11 +72,9 @@ def _tokens(text: str) -> list[Any]:
 
 def markdown_plain(text: str) -> str:
     """What a reader of Markdown sees: text and code, without any markup."""
-    seen: list[str] = []
-    for token in _tokens(text):
-        for child in token.children or ():
-            seen.append(child.content if child.type in ("text", "code_inline") else f"<{child.type}>")
-    return "".join(seen)
+    children = [child for token in _tokens(text) for child in token.children or ()]
+    shown = ("text", "code_inline")
+    return "".join(child.content if child.type in shown else f"<{child.type}>" for child in children)
 
 
 def markdown_links(text: str) -> list[str]:
