@@ -25,7 +25,7 @@ struct Tables {
       const auto opcode = static_cast<Opcode>(index);
       const OpcodeInfo& row = info(opcode);
       at(row.encoding, row.code) = opcode;
-      if (row.has(kNoSuffix)) continue;
+      if (row.has(kNoSuffix) || row.has(kShortOnly)) continue;
       if (row.encoding == Encoding::vopc) at(Encoding::vop3, row.code) = opcode;
       if (row.encoding == Encoding::vop2) at(Encoding::vop3, kVop3OfVop2 + row.code) = opcode;
       if (row.encoding == Encoding::vop1) at(Encoding::vop3, kVop3OfVop1 + row.code) = opcode;
@@ -58,6 +58,9 @@ constexpr bool is_readable(unsigned field) {
   if (field >= operand::kVector || field <= 208) return field != 125;
   return (field >= 235 && field <= 248) || (field >= 251 && field <= 254);
 }
+
+// SDWA has no 64-bit operands; a pair of 32-bit values may be its destination.
+constexpr bool is_wide(Type type) { return registers(type) > 1 && type != Type::pf32; }
 
 struct Layout {
   Encoding encoding;
@@ -224,14 +227,13 @@ class Decoder {
     }
     implicit_operands(operand::kVcc);
     if (row_.has(kLiteralMiddle) || row_.has(kLiteralLast)) {
-      if (has_literal_) return false;
       const unsigned place = row_.has(kLiteralMiddle) ? 1 : 2;
       out_->source[2] = out_->source[1];
       out_->source[place] = operand::kLiteral;
       has_literal_ = true;
     }
-    if (field == kSdwaMarker && !has_literal_) return sdwa();
-    if (field == kDppMarker && !has_literal_) return dpp();
+    if (field == kSdwaMarker) return !has_literal_ && sdwa();
+    if (field == kDppMarker) return !has_literal_ && dpp();
     return literal();
   }
 
@@ -248,7 +250,8 @@ class Decoder {
   }
 
   bool sdwa() {
-    if (words_.size() < 2 || row_.has(kNoSuffix)) return false;
+    if (words_.size() < 2 || row_.has(kNoSuffix) || row_.has(kReadsDestination)) return false;
+    if (is_wide(row_.source[0]) || (is_wide(row_.destination) && out_->encoding != Encoding::vopc)) return false;
     const std::uint32_t word = words_[1];
     out_->words = 2;
     out_->rearrange = Rearrange::sdwa;
@@ -270,7 +273,8 @@ class Decoder {
   }
 
   bool dpp() {
-    if (words_.size() < 2 || row_.has(kNoSuffix) || out_->encoding == Encoding::vopc) return false;
+    if (words_.size() < 2 || row_.has(kNoSuffix) || row_.has(kShortOnly)) return false;
+    if (out_->encoding == Encoding::vopc) return false;
     const std::uint32_t word = words_[1];
     out_->words = 2;
     out_->rearrange = Rearrange::dpp;
@@ -278,6 +282,7 @@ class Decoder {
     if (row_.source[0] != Type::none) out_->source[0] = vector(bits(word, 7, 0));
     out_->negate = static_cast<std::uint8_t>(bits(word, 20, 20) | bits(word, 22, 22) << 1);
     out_->absolute = static_cast<std::uint8_t>(bits(word, 21, 21) | bits(word, 23, 23) << 1);
+    drop_meaningless_signs();
     return true;
   }
 
@@ -303,12 +308,23 @@ class Decoder {
     if (row_.has(kCarryIn)) out_->source[2] = mask;
     if (!row_.has(kCarryOut)) {
       out_->absolute = static_cast<std::uint8_t>(bits(word, 10, 8));
-      out_->op_sel = static_cast<std::uint8_t>(bits(word, 14, 11));
+      if (has_op_sel(out_->opcode)) out_->op_sel = static_cast<std::uint8_t>(bits(word, 14, 11));
     }
     if (bit(word, 15)) out_->flags |= kClamp;
     out_->output_modifier = static_cast<std::uint8_t>(bits(words_[1], 28, 27));
     out_->negate = static_cast<std::uint8_t>(bits(words_[1], 31, 29));
+    drop_meaningless_signs();
     return true;
+  }
+
+  // neg and abs act on floating-point sources, and on v_cndmask's, which has no type.
+  void drop_meaningless_signs() {
+    if (out_->opcode == Opcode::v_cndmask_b32) return;
+    for (unsigned index = 0; index < 3; ++index) {
+      if (is_float(row_.source[index])) continue;
+      out_->negate &= static_cast<std::uint8_t>(~(1u << index));
+      out_->absolute &= static_cast<std::uint8_t>(~(1u << index));
+    }
   }
 
   bool vop3p() {

@@ -25,4 +25,14 @@ static_assert(sizeof kRows / sizeof kRows[0] == kOpcodeCount);
 
 const OpcodeInfo& info(Opcode opcode) { return kRows[static_cast<std::size_t>(opcode)]; }
 
+bool has_op_sel(Opcode opcode) {
+  const OpcodeInfo& row = info(opcode);
+  if (row.encoding != Encoding::vop3 || row.name.find("_legacy_") != std::string_view::npos) return false;
+  if (row.name.starts_with("v_cvt_pk_fp8") || row.name.starts_with("v_cvt_pk_bf8") || row.name.starts_with("v_cvt_sr_")) {
+    return true;
+  }
+  const auto half = [](Type type) { return type == Type::f16 || type == Type::i16 || type == Type::u16; };
+  return half(row.source[0]) || half(row.destination);
+}
+
 }  // namespace virtual_rocm::isa

@@ -78,6 +78,7 @@ enum Trait : std::uint16_t {
   kTwoOffsets = 1 << 10,        // DS with two 8-bit offsets
   kAtomic = 1 << 11,            // returns the old value only with sc0
   kToLds = 1 << 12,             // loads from memory straight into LDS
+  kShortOnly = 1 << 13,         // there is only the 32-bit form
 };
 
 enum class Opcode : std::uint16_t {
@@ -139,6 +140,9 @@ constexpr unsigned registers(Type type) {
 constexpr bool is_float(Type type) {
   return type == Type::f16 || type == Type::f32 || type == Type::f64 || type == Type::pf16 || type == Type::pf32;
 }
+
+// Whether its VOP3 form selects halves of 16-bit operands.
+bool has_op_sel(Opcode opcode);
 
 }  // namespace virtual_rocm::isa
 
