@@ -45,6 +45,7 @@ inline constexpr std::uint32_t kPrivateApertureHigh = 0x00020000;
 struct Wave;
 struct Operation;  // operation.hpp
 struct Block;      // block.hpp
+struct Worker;     // block.hpp
 
 /// Executes one operation and returns the next one: `operation + 1` for everything but control flow. Null ends the
 /// wave's turn; only the engine's own handlers do that, after they have set Wave::resume and Wave::state.
@@ -56,6 +57,11 @@ enum class WaveState : std::uint8_t {
   finished,    ///< executed s_endpgm
   faulted,     ///< ended its launch; the fault is in the launch
 };
+
+/// Progress within the block (LDS, a barrier), and progress that other blocks and ranks can see (global memory). A block
+/// whose waves only make local progress may be waiting for another block in a loop of barriers.
+inline constexpr std::uint8_t kLocalProgress = 1;
+inline constexpr std::uint8_t kGlobalProgress = 2;
 
 /// The registers of one wave. About 136 KiB, of which only the registers that a kernel uses are ever touched. Lives in
 /// zeroed, 64-byte aligned memory of the engine.
@@ -83,10 +89,13 @@ struct alignas(64) Wave {
   /// MODE as s_getreg reads it: round modes in 3:0, denormal modes in 7:4, dx10_clamp 8, ieee 9, gpr_idx_en 27.
   std::uint32_t mode;
 
+  std::uint32_t gpr_index_mode;  ///< isa's: what s_set_gpr_idx_on enabled
+
   // --- from here on the engine's: not for instruction semantics ----------------------------------------------------
 
   WaveState state;
-  std::uint8_t progressed;          ///< whether this turn changed something that another wave can see
+  std::uint8_t progressed;          ///< what this turn changed that others can see: kLocalProgress, kGlobalProgress
+  std::uint16_t spins;              ///< turns in a row without progress, up to a maximum
   std::uint16_t index;              ///< number of the wave in its block
   const Operation* resume;          ///< where the next turn begins
   const Operation* current;         ///< set by operations that may fault, for reports
@@ -95,8 +104,9 @@ struct alignas(64) Wave {
   std::uint32_t lds_size;
   std::uint32_t scratch_size;       ///< bytes for each lane
   std::uint8_t* scratch;            ///< dword-interleaved: byte b of lane l is at (b / 4) * 256 + 4 * l + b % 4
-  std::uint64_t polled_address;     ///< last address read by a turn without progress, for the deadlock report
-  std::uint64_t polled_value;
+  Worker* worker;                   ///< of this turn: the thread's view of the allocation map, the checks
+  std::uint64_t polled_address;     ///< last flat address read in this turn, 0: none
+  std::uint32_t polled_value;       ///< what was there when a turn without progress ended
   std::uint64_t instructions;       ///< executed in all turns that have ended
 
   // --- accessors ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace virtual_rocm::engine {
+
+/// Source lines by address: the .debug_line programs (DWARF 4 and 5) of a linked file, run once.
+class LineTable {
+ public:
+  struct Line {
+    std::string file;
+    std::uint32_t line = 0;
+  };
+
+  /// Malformed or unknown parts are left out: a report without a line is better than no report.
+  LineTable(std::span<const std::byte> program, std::span<const std::byte> line_strings,
+            std::span<const std::byte> strings);
+
+  std::optional<Line> find(std::uint64_t address) const;
+
+ private:
+  struct Row {
+    std::uint64_t address;
+    std::uint32_t file;  // index into files_
+    std::uint32_t line;
+    bool end;
+  };
+  friend class LineProgram;
+
+  std::vector<std::string> files_;
+  std::vector<Row> rows_;  // sorted by address
+};
+
+}  // namespace virtual_rocm::engine
