@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,12 +70,16 @@ std::span<const std::byte> select_code_object(std::span<const std::byte> image);
 /// The same for an image whose size only its own headers know (__hipRegisterFatBinary).
 std::span<const std::byte> select_code_object(const void* image);
 
+/// Gives the address of a symbol that a code object leaves undefined (a variable of another code object), or nothing.
+using SymbolResolver = std::function<std::optional<std::uint64_t>(const std::string& name)>;
+
 /// Loaded segments, kernels and globals. Immutable once loaded; the globals' memory is the program's to change. Its
 /// memory is in process_allocations() (kind code_object) until it is destroyed.
 class CodeObject {
  public:
-  /// `label` names it in reports (a file name). Throws LoadError.
-  static std::shared_ptr<const CodeObject> load(std::span<const std::byte> image, std::string label);
+  /// `label` names it in reports (a file name). Throws LoadError, also for an undefined symbol that is not resolved.
+  static std::shared_ptr<const CodeObject> load(std::span<const std::byte> image, std::string label,
+                                                const SymbolResolver& resolver = {});
   virtual ~CodeObject() = default;
 
   virtual const std::string& label() const = 0;

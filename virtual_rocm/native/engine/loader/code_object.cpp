@@ -55,17 +55,18 @@ std::string demangle(const std::string& name) {
 
 }  // namespace
 
-std::shared_ptr<const CodeObject> CodeObject::load(std::span<const std::byte> image, std::string label) {
-  return std::make_shared<const LoadedCode>(select_code_object(image), std::move(label));
+std::shared_ptr<const CodeObject> CodeObject::load(std::span<const std::byte> image, std::string label,
+                                                   const SymbolResolver& resolver) {
+  return std::make_shared<const LoadedCode>(select_code_object(image), std::move(label), resolver);
 }
 
-LoadedCode::LoadedCode(std::span<const std::byte> image, std::string label)
+LoadedCode::LoadedCode(std::span<const std::byte> image, std::string label, const SymbolResolver& resolver)
     : image_(image.begin(), image.end()), label_(std::move(label)) {
   try {
     check_header();
     read_sections();
     map_segments();
-    relocate();
+    relocate(resolver);
     read_symbols();
     read_kernels();
     protect_segments();
@@ -168,22 +169,28 @@ void LoadedCode::map_segments() {
   }
 }
 
-void LoadedCode::relocate() {
+void LoadedCode::relocate(const SymbolResolver& resolver) {
   const Elf64_Shdr* symbols = section(".dynsym");
   for (const Elf64_Shdr& table : sections_) {
     if (table.sh_type != SHT_RELA || (table.sh_flags & SHF_ALLOC) == 0) continue;
     for (std::uint64_t offset = 0; offset + sizeof(Elf64_Rela) <= table.sh_size; offset += sizeof(Elf64_Rela)) {
       const auto entry = read<Elf64_Rela>(table.sh_offset + offset);
-      std::uint64_t value = base_ + static_cast<std::uint64_t>(entry.r_addend);
+      auto value = static_cast<std::uint64_t>(entry.r_addend);
       const auto type = static_cast<std::uint32_t>(ELF64_R_TYPE(entry.r_info));
       if (type == kRelocationAbsolute64 && symbols != nullptr) {
         const auto symbol = read<Elf64_Sym>(symbols->sh_offset + ELF64_R_SYM(entry.r_info) * sizeof(Elf64_Sym));
         if (symbol.st_shndx == SHN_UNDEF) {
           const Elf64_Shdr& names = sections_.at(symbols->sh_link);
-          throw LoadError("undefined symbol " + string_at(names.sh_offset, names.sh_size, symbol.st_name));
+          const std::string name = string_at(names.sh_offset, names.sh_size, symbol.st_name);
+          const auto address = resolver ? resolver(name) : std::nullopt;
+          if (!address && ELF64_ST_BIND(symbol.st_info) != STB_WEAK) throw LoadError("undefined symbol " + name);
+          value = address ? value + *address : 0;
+        } else {
+          value += base_ + symbol.st_value;
         }
-        value += symbol.st_value;
-      } else if (type != kRelocationRelative64) {
+      } else if (type == kRelocationRelative64) {
+        value += base_;
+      } else {
         throw LoadError("relocation type " + std::to_string(type) + " is not known");
       }
       if (entry.r_offset + sizeof value > mapping_size_ - 2 * kPage)

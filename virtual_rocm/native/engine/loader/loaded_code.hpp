@@ -26,7 +26,7 @@ struct Function {
 
 class LoadedCode final : public CodeObject {
  public:
-  LoadedCode(std::span<const std::byte> image, std::string label);
+  LoadedCode(std::span<const std::byte> image, std::string label, const SymbolResolver& resolver);
   ~LoadedCode() override;
   LoadedCode(const LoadedCode&) = delete;
   LoadedCode& operator=(const LoadedCode&) = delete;
@@ -53,7 +53,7 @@ class LoadedCode final : public CodeObject {
   void check_header();
   void read_sections();
   void map_segments();
-  void relocate();
+  void relocate(const SymbolResolver& resolver);
   void protect_segments();
   void read_symbols();
   void read_kernels();
