@@ -20,6 +20,39 @@ VIRTUAL_ROCM_DEVICE void __threadfence_block() { __builtin_amdgcn_fence(__ATOMIC
 VIRTUAL_ROCM_DEVICE void __threadfence() { __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, "agent"); }
 VIRTUAL_ROCM_DEVICE void __threadfence_system() { __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, ""); }
 
+#if !__has_builtin(__scoped_atomic_thread_fence)
+// A builtin since clang 20. The switches fold away, as both arguments are constants wherever it is called.
+#define VIRTUAL_ROCM_SCOPED_FENCE(scope)                                                     \
+  switch (order) {                                                                           \
+    case __ATOMIC_CONSUME:                                                                   \
+    case __ATOMIC_ACQUIRE:                                                                   \
+      return __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, scope);                                \
+    case __ATOMIC_RELEASE:                                                                   \
+      return __builtin_amdgcn_fence(__ATOMIC_RELEASE, scope);                                \
+    case __ATOMIC_ACQ_REL:                                                                   \
+      return __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, scope);                                \
+    case __ATOMIC_SEQ_CST:                                                                   \
+      return __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, scope);                                \
+    default:                                                                                 \
+      return;                                                                                \
+  }
+VIRTUAL_ROCM_DEVICE void __scoped_atomic_thread_fence(int order, int memory_scope) {
+  switch (memory_scope) {
+    case __MEMORY_SCOPE_SYSTEM:
+      VIRTUAL_ROCM_SCOPED_FENCE("")
+    case __MEMORY_SCOPE_DEVICE:
+      VIRTUAL_ROCM_SCOPED_FENCE("agent")
+    case __MEMORY_SCOPE_WRKGRP:
+      VIRTUAL_ROCM_SCOPED_FENCE("workgroup")
+    case __MEMORY_SCOPE_WVFRNT:
+      VIRTUAL_ROCM_SCOPED_FENCE("wavefront")
+    default:
+      return;
+  }
+}
+#undef VIRTUAL_ROCM_SCOPED_FENCE
+#endif
+
 VIRTUAL_ROCM_DEVICE void __syncthreads() {
   __builtin_amdgcn_fence(__ATOMIC_RELEASE, "workgroup");
   __builtin_amdgcn_s_barrier();

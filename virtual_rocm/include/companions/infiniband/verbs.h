@@ -53,6 +53,15 @@ enum ibv_qp_type {
   IBV_QPT_UD,
 };
 
+enum ibv_gid_type {
+  IBV_GID_TYPE_IB,
+  IBV_GID_TYPE_ROCE_V1,
+  IBV_GID_TYPE_ROCE_V2,
+};
+
+// Bytes of an Ethernet address.
+#define ETHERNET_LL_SIZE 6
+
 union ibv_gid {
   uint8_t raw[16];
   struct {
@@ -62,6 +71,8 @@ union ibv_gid {
 };
 
 struct ibv_device;
+struct ibv_device_attr_ex;
+struct ibv_port_attr;
 struct ibv_context;
 struct ibv_pd;
 struct ibv_mr;
