@@ -9,11 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from virtual_rocm.compiler.cache import cache_directory, content_key, make_once, write_whole
+from virtual_rocm.compiler.cache import cache_directory, content_key, make_once
 from virtual_rocm.compiler.toolchain import Toolchain
 from virtual_rocm.compiler.tools import CODE_OBJECT_VERSION, run_tool
 
-__all__ = ["DependencyRecord", "compile_to_bitcode", "device_functions", "hip_flags", "own_files_key"]
+__all__ = [
+    "DependencyRecord",
+    "compile_to_bitcode",
+    "device_functions",
+    "hip_flags",
+    "own_files_key",
+    "source_identity",
+]
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 INCLUDE = _PACKAGE / "include"
@@ -37,9 +44,12 @@ def hip_flags(toolchain: Toolchain) -> list[str]:
         "__clang_hip_runtime_wrapper.h",
         "-D__HIP_PLATFORM_AMD__=1",
         f"-mcode-object-version={CODE_OBJECT_VERSION}",
-        # No variable whose name is random: equal sources give equal modules.
-        "-fuse-cuid=none",
     ]
+
+
+def source_identity(source: Path) -> str:
+    """The option that names a source in symbols, the same for its host and its device half, and on every run."""
+    return f"-cuid={content_key(str(source.absolute()))[:16]}"
 
 
 def own_files_key() -> str:
@@ -103,6 +113,7 @@ def compile_to_bitcode(
                 *([] if any(flag.startswith("-g") for flag in flags) else ["-gline-tables-only"]),
                 *([] if any(flag.startswith("-O") for flag in flags) else ["-O3"]),
                 *flags,
+                source_identity(source),
                 f"--offload-arch={architecture}",
                 "--offload-device-only",
                 *([] if optimise else ["-Xclang", "-disable-llvm-passes"]),
@@ -161,7 +172,3 @@ def _compile_device_function(toolchain: Toolchain, source: Path, architecture: s
         )
         return output.read_bytes()
 
-
-def remember(path: Path, record: DependencyRecord) -> None:
-    """Keeps a record beside what was made."""
-    write_whole(path, record.dump().encode())

@@ -20,6 +20,7 @@ from virtual_rocm.compiler.front_end import (
     device_functions,
     hip_flags,
     own_files_key,
+    source_identity,
 )
 from virtual_rocm.compiler.llvm import Module, load_llvm
 from virtual_rocm.compiler.toolchain import Toolchain, find_rocm_hipcc, find_toolchain
@@ -95,8 +96,8 @@ def _build_container(toolchain: Toolchain, request: Request, source: Path) -> tu
     data = b""
     if module.variables():
         variables = module.clone()
+        variables.share_variables(define=True)  # first: a variable that no kernel is left to use would be removed
         variables.keep_only(None)
-        variables.share_variables(define=True)
         data = make_code_object(toolchain, variables.bitcode(), request.architecture, options)
         module.share_variables(define=False)
     bitcode = module.bitcode()
@@ -188,6 +189,7 @@ def _host(toolchain: Toolchain, request: Request) -> None:
                     *hip_flags(toolchain),
                     *[flag for flag in flags if flag != "-shared"],
                     *(["-fPIC"] if "-shared" in flags else []),
+                    source_identity(source),
                     f"--offload-arch={request.architecture}",
                     "--offload-host-only",
                     "-Xclang",

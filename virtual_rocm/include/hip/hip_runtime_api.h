@@ -187,7 +187,11 @@ hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*
                                                         size_t shared_bytes);
 
 // --- what the compiler itself calls for `kernel<<<…>>>` and for embedded code ---
+#if defined(__cplusplus)
+hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes = 0, hipStream_t stream = nullptr);
+#else
 hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes, hipStream_t stream);
+#endif
 hipError_t __hipPopCallConfiguration(dim3* grid, dim3* block, size_t* shared_bytes, hipStream_t* stream);
 
 #if defined(__cplusplus)
