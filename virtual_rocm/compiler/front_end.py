@@ -47,9 +47,12 @@ def hip_flags(toolchain: Toolchain) -> list[str]:
     ]
 
 
-def source_identity(source: Path) -> str:
-    """The option that names a source in symbols, the same for its host and its device half, and on every run."""
-    return f"-cuid={content_key(str(source.absolute()))[:16]}"
+def source_identity(source: Path) -> list[str]:
+    """The options that name a source in symbols, the same for its host and its device half, and on every run.
+
+    Past clang's driver, which knows the name only when it compiles both halves at once.
+    """
+    return ["-fuse-cuid=none", "-Xclang", f"-cuid={content_key(str(source.absolute()))[:16]}"]
 
 
 def own_files_key() -> str:
@@ -113,7 +116,7 @@ def compile_to_bitcode(
                 *([] if any(flag.startswith("-g") for flag in flags) else ["-gline-tables-only"]),
                 *([] if any(flag.startswith("-O") for flag in flags) else ["-O3"]),
                 *flags,
-                source_identity(source),
+                *source_identity(source),
                 f"--offload-arch={architecture}",
                 "--offload-device-only",
                 *([] if optimise else ["-Xclang", "-disable-llvm-passes"]),

@@ -189,7 +189,7 @@ def _host(toolchain: Toolchain, request: Request) -> None:
                     *hip_flags(toolchain),
                     *[flag for flag in flags if flag != "-shared"],
                     *(["-fPIC"] if "-shared" in flags else []),
-                    source_identity(source),
+                    *source_identity(source),
                     f"--offload-arch={request.architecture}",
                     "--offload-host-only",
                     "-Xclang",
