@@ -171,7 +171,11 @@ def plan_libraries(consumers: Sequence[SharedObject], system: SystemLibraries | 
             elif _ALWAYS_STUBBED.match(soname):
                 if soname not in missing:
                     missing.append(soname)
-            elif soname in in_package or _BASE.match(soname):
+            elif soname in in_package:
+                continue
+            elif _BASE.match(soname):
+                if found := system.find(soname):
+                    given.update(symbol.name for symbol in found.gives)
                 continue
             elif (found := system.find(soname)) and _has_versions(found, soname, consumers):
                 given.update(symbol.name for symbol in found.gives)

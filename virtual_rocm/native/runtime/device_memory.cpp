@@ -23,6 +23,11 @@ namespace {
 constexpr std::uint64_t kTebibyte = 1ull << 40;
 constexpr std::uint64_t kGuard = 64 * 1024;  // inaccessible bytes on both sides, at least
 constexpr std::uint64_t kLarge = 2ull << 20;
+constexpr std::uint64_t kSmallestSlot = 256;
+constexpr std::uint64_t kLargestSlot = 32 * 1024;
+constexpr std::uint64_t kSlotGap = 64;  // at least so many bytes between two small tensors belong to neither
+constexpr std::uint64_t kSlab = 1ull << 20;
+constexpr std::size_t kSlotsKeptFree = 16;
 constexpr std::uint32_t kMagic = 0x56524d48;
 
 // Regions of the address space (x86-64, 47 bits). Clear of the program (85 TiB and up), of libraries and stacks (near
@@ -61,17 +66,15 @@ int new_file(std::uint64_t size) {
   return descriptor;
 }
 
-// Takes [begin, begin + size) out of the kernel's hands, with no memory behind it. Falls back to a place of the
-// kernel's choice when something else is mapped there.
+// Takes [begin, begin + size) out of the kernel's hands, with no memory behind it.
 std::uint64_t claim(std::uint64_t begin, std::uint64_t size) {
-  constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  void* place = ::mmap(pointer(begin), size, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
-  if (place != MAP_FAILED && place != pointer(begin)) {  // a kernel without MAP_FIXED_NOREPLACE
-    return reinterpret_cast<std::uint64_t>(place);
-  }
-  if (place == MAP_FAILED) place = ::mmap(nullptr, size, PROT_NONE, flags, -1, 0);
-  if (place == MAP_FAILED) throw fail(ErrorCode::out_of_memory, "no address space: ", std::strerror(errno));
-  return reinterpret_cast<std::uint64_t>(place);
+  constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+  void* place = ::mmap(pointer(begin), size, PROT_NONE, flags, -1, 0);
+  if (place == pointer(begin)) return begin;
+  const int error = errno;
+  if (place != MAP_FAILED) ::munmap(place, size);  // a kernel that takes the address as a mere hint
+  throw fail(ErrorCode::out_of_memory, "the address range for device memory at 0x", std::hex, begin,
+             " is taken or not allowed (ulimit -v?): ", std::strerror(error));
 }
 
 void make_inaccessible(std::uint64_t base, std::uint64_t bytes) {
@@ -123,23 +126,10 @@ void DeviceMemory::ensure_region_locked() {
 
 std::uint64_t DeviceMemory::allocate(std::uint64_t bytes, AllocationKind kind, const std::string& label,
                                      std::uint64_t alignment) {
-  const std::uint64_t rounded = round_up(bytes, kPage);
   std::lock_guard lock(mutex_);
   ensure_region_locked();
-  if (rounded < bytes || rounded > total_ - std::min(used_, total_))
-    throw fail(ErrorCode::out_of_memory, bytes, " bytes asked for, ", total_ - std::min(used_, total_), " of ", total_,
-               " left (VIRTUAL_ROCM_MEMORY sets the total)");
-  alignment = std::max({alignment, kPage, bytes >= kLarge ? kLarge : kPage});
-  const std::uint64_t base = own_->take(rounded, alignment);
-  if (base == 0) throw fail(ErrorCode::out_of_memory, "no address range of ", bytes, " bytes is free");
-  void* mapped = ::mmap(pointer(base), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
-                        descriptor_, static_cast<off_t>(base - own_->begin()));
-  if (mapped == MAP_FAILED) {
-    own_->give_back(base);
-    throw fail(ErrorCode::out_of_memory, "mmap of ", bytes, " bytes: ", std::strerror(errno));
-  }
-  ranges_[base] = Range{rounded, bytes, descriptor_};
-  used_ += rounded;
+  const bool small = kind == AllocationKind::framework && bytes + kSlotGap <= kLargestSlot && alignment <= kSmallestSlot;
+  const std::uint64_t base = small ? take_slot_locked(bytes) : map_range_locked(bytes, alignment);
   const std::uint64_t serial = ++serial_;
   process_allocations().add({.base = base,
                              .size = bytes,
@@ -148,17 +138,60 @@ std::uint64_t DeviceMemory::allocate(std::uint64_t bytes, AllocationKind kind, c
                              .owner_rank = process_rank(),
                              .owner_process = ::getpid(),
                              .serial = serial,
-                             .label = concat(label, " #", serial)});
+                             .label = label + " #" + std::to_string(serial)});
   return base;
+}
+
+std::uint64_t DeviceMemory::map_range_locked(std::uint64_t bytes, std::uint64_t alignment) {
+  const std::uint64_t rounded = round_up(bytes, kPage);
+  if (rounded < bytes || rounded > total_ - std::min(used_, total_))
+    throw fail(ErrorCode::out_of_memory, bytes, " bytes asked for, ", total_ - std::min(used_, total_), " of ", total_,
+               " left (VIRTUAL_ROCM_MEMORY sets the total)");
+  alignment = std::max(alignment, bytes >= kLarge ? kLarge : kPage);
+  const std::uint64_t base = own_->take(rounded, alignment);
+  if (base == 0) throw fail(ErrorCode::out_of_memory, "no address range of ", bytes, " bytes is free");
+  void* mapped = ::mmap(pointer(base), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+                        descriptor_, static_cast<off_t>(base - own_->begin()));
+  if (mapped == MAP_FAILED) {
+    own_->give_back(base);
+    throw fail(ErrorCode::out_of_memory, "mmap of ", bytes, " bytes: ", std::strerror(errno));
+  }
+  ranges_[base] = Range{rounded, descriptor_};
+  used_ += rounded;
+  return base;
+}
+
+std::uint64_t DeviceMemory::take_slot_locked(std::uint64_t bytes) {
+  std::size_t index = 0;
+  while ((kSmallestSlot << index) < bytes + kSlotGap) ++index;
+  auto& free = free_slots_[index];
+  // A few stay free at all times, so that what was freed last is not what is given out next.
+  if (free.size() < kSlotsKeptFree) {
+    const std::uint64_t slab = map_range_locked(kSlab, kPage);
+    for (std::uint64_t offset = 0; offset < kSlab; offset += kSmallestSlot << index) free.push_back(slab + offset);
+  }
+  const std::uint64_t base = free.front();
+  free.pop_front();
+  slots_[base] = index;
+  return base;
+}
+
+bool DeviceMemory::free_slot_locked(std::uint64_t base) {
+  const auto found = slots_.find(base);
+  if (found == slots_.end()) return false;
+  process_allocations().remove(base);
+  free_slots_[found->second].push_back(base);
+  slots_.erase(found);
+  return true;
 }
 
 bool DeviceMemory::free(std::uint64_t base) {
   std::lock_guard lock(mutex_);
+  if (free_slot_locked(base)) return true;
   const auto found = ranges_.find(base);
-  if (found == ranges_.end()) return false;
+  if (found == ranges_.end() || !process_allocations().remove(base)) return false;
   const Range range = found->second;
   ranges_.erase(found);
-  process_allocations().remove(base);
   make_inaccessible(base, range.bytes);
   if (range.descriptor == descriptor_)  // else: a range from before a fork, whose file is the parent's
     ::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(base - own_->begin()),
@@ -171,18 +204,19 @@ bool DeviceMemory::free(std::uint64_t base) {
 MemoryHandle DeviceMemory::export_handle(std::uint64_t address) {
   const auto allocation = process_allocations().find(address);
   std::lock_guard lock(mutex_);
-  const auto range = allocation ? ranges_.find(allocation->base) : ranges_.end();
-  if (range == ranges_.end())
+  auto range = ranges_.upper_bound(address);
+  if (!allocation || allocation->kind == AllocationKind::code_object || range == ranges_.begin() ||
+      address >= (--range)->first + range->second.bytes)
     throw fail(ErrorCode::invalid_device_pointer, "address 0x", std::hex, address,
                " is not memory that this process allocated");
   return {.magic = kMagic,
           .process = ::getpid(),
           .descriptor = range->second.descriptor,
           .rank = process_rank(),
-          .file_offset = range->first - own_->begin(),
+          .file_offset = allocation->base - own_->begin(),
           .size = allocation->size,
           .serial = allocation->serial,
-          .pointer_offset = address - range->first,
+          .pointer_offset = address - allocation->base,
           .process_start = process_start(::getpid())};
 }
 
@@ -206,15 +240,17 @@ std::uint64_t DeviceMemory::open_handle(const MemoryHandle& handle) {
   if (file < 0)
     throw fail(ErrorCode::invalid_handle, "cannot open ", path, ": ", std::strerror(errno),
                " (ranks must run as one user in one process namespace)");
-  const std::uint64_t rounded = round_up(handle.size, kPage);
-  const std::uint64_t base = peers_region_->take(rounded, kLarge);
-  void* mapped = base == 0 ? MAP_FAILED
-                           : ::mmap(pointer(base), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
-                                    static_cast<off_t>(handle.file_offset));
+  const std::uint64_t in_page = handle.file_offset % kPage;  // a small tensor need not begin a page
+  const std::uint64_t rounded = round_up(in_page + handle.size, kPage);
+  const std::uint64_t range = peers_region_->take(rounded, kLarge);
+  const std::uint64_t base = range + in_page;
+  void* mapped = range == 0 ? MAP_FAILED
+                            : ::mmap(pointer(range), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
+                                     static_cast<off_t>(handle.file_offset - in_page));
   const int error = errno;
   ::close(file);  // the mapping keeps the file
   if (mapped == MAP_FAILED) throw fail(ErrorCode::map_failed, "mapping a peer's memory: ", std::strerror(error));
-  peers_[base] = Peer{base, rounded, 1, owner, handle.file_offset};
+  peers_[base] = Peer{range, rounded, 1, owner, handle.file_offset};
   process_allocations().add({.base = base,
                              .size = handle.size,
                              .kind = AllocationKind::peer,
@@ -234,7 +270,7 @@ bool DeviceMemory::close_handle(std::uint64_t address) {
   Peer& peer = found->second;
   if (address >= peer.base + peer.bytes) return false;
   if (--peer.references > 0) return true;
-  process_allocations().remove(peer.base);
+  process_allocations().remove(found->first);
   make_inaccessible(peer.base, peer.bytes);
   peers_region_->give_back(peer.base);
   peers_.erase(found);

@@ -11,11 +11,14 @@
 // possible (so a use after free hits nothing either).
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime/allocation_map.hpp"
@@ -89,18 +92,20 @@ class DeviceMemory {
 
  private:
   struct Range {
-    std::uint64_t bytes;   // rounded up to pages
-    std::uint64_t asked;
+    std::uint64_t bytes;  // rounded up to pages
     int descriptor;
   };
   struct Peer {
-    std::uint64_t base;
+    std::uint64_t base;  // of the mapping, which begins with the page of the allocation's first byte
     std::uint64_t bytes;
     std::uint64_t references;
     std::uint64_t owner_process, owner_offset;
   };
 
   void ensure_region_locked();
+  std::uint64_t map_range_locked(std::uint64_t bytes, std::uint64_t alignment);
+  std::uint64_t take_slot_locked(std::uint64_t bytes);
+  bool free_slot_locked(std::uint64_t base);
 
   mutable std::mutex mutex_;
   int descriptor_ = -1;
@@ -109,7 +114,13 @@ class DeviceMemory {
   std::uint64_t serial_ = 0;
   std::unique_ptr<AddressRegion> own_, peers_region_;
   std::map<std::uint64_t, Range> ranges_;
-  std::map<std::uint64_t, Peer> peers_;  // by base
+  std::map<std::uint64_t, Peer> peers_;  // by the allocation's address
+
+  // Small tensors come and go with every operation of a framework, so they share mappings: slots of 256 bytes to 32 KiB,
+  // by powers of two, reused in the order in which they were freed.
+  static constexpr std::size_t kSlotClasses = 8;
+  std::array<std::deque<std::uint64_t>, kSlotClasses> free_slots_;
+  std::unordered_map<std::uint64_t, std::size_t> slots_;  // live: base → class
 };
 
 /// The memory of this process.

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <utility>
 
+#include "abi/kernel_container.hpp"
 #include "runtime/hip_error.hpp"
 #include "runtime/process.hpp"
 
@@ -19,11 +20,42 @@ class WholeCodeObject : public KernelSource {
  public:
   explicit WholeCodeObject(std::shared_ptr<const engine::CodeObject> code) : code_(std::move(code)) {}
   bool has_kernel(const std::string& name) const override { return code_->find_kernel(name) != nullptr; }
-  LoadedKernel kernel(const std::string& name) override { return {code_, code_->find_kernel(name)}; }
+  LoadedKernel kernel(const std::string& name) override { return {code_, code_->find_kernel(name), nullptr}; }
   const engine::GlobalVariable* global(const std::string& name) override { return code_->find_global(name); }
 
  private:
   std::shared_ptr<const engine::CodeObject> code_;
+};
+
+// What our hipcc writes: variables in one object, each kernel in one of its own that may still have to be compiled.
+class CompiledOnDemand : public KernelSource {
+ public:
+  CompiledOnDemand(std::span<const std::byte> image, const std::string& label) : container_(image), label_(label) {
+    if (!container_.data_object().empty()) variables_ = engine::CodeObject::load(container_.data_object(), label);
+  }
+  bool has_kernel(const std::string& name) const override { return container_.has_kernel(name); }
+  LoadedKernel kernel(const std::string& name) override {
+    auto& code = kernels_[name];
+    if (!code) {
+      const std::vector<std::byte> bytes = container_.code_object(name);
+      code = engine::CodeObject::load(bytes, label_, [this](const std::string& symbol) { return address_of(symbol); });
+    }
+    return {code, code->find_kernel(name), variables_};
+  }
+  const engine::GlobalVariable* global(const std::string& name) override {
+    return variables_ ? variables_->find_global(name) : nullptr;
+  }
+
+ private:
+  std::optional<std::uint64_t> address_of(const std::string& symbol) {
+    const auto* variable = global(symbol);
+    return variable ? std::optional(variable->address) : std::nullopt;
+  }
+
+  abi::KernelContainer container_;
+  std::string label_;
+  std::shared_ptr<const engine::CodeObject> variables_;
+  std::map<std::string, std::shared_ptr<const engine::CodeObject>> kernels_;
 };
 
 std::vector<std::byte> read_file(const std::string& path) {
@@ -41,6 +73,7 @@ std::string file_name(const std::string& path) { return path.substr(path.rfind('
 }  // namespace
 
 std::unique_ptr<KernelSource> open_image(std::span<const std::byte> image, const std::string& label) {
+  if (abi::KernelContainer::recognise(image)) return std::make_unique<CompiledOnDemand>(image, label);
   return std::make_unique<WholeCodeObject>(
       engine::CodeObject::load(engine::select_code_object(image), label));
 }
@@ -78,7 +111,10 @@ Module* ModuleRegistry::load_file(const std::string& path) {
 }
 
 Module* ModuleRegistry::load_data(const void* image, const std::string& label) {
-  auto source = open_image(engine::select_code_object(image), label);
+  const std::span head(static_cast<const std::byte*>(image), abi::kContainerMagic.size());
+  auto source = abi::KernelContainer::recognise(head)
+                    ? open_image({head.data(), abi::KernelContainer::size_of(image)}, label)
+                    : open_image(engine::select_code_object(image), label);
   std::lock_guard lock(mutex_);
   return modules_.emplace_back(std::make_unique<Module>(std::move(source))).get();
 }

@@ -20,6 +20,7 @@ namespace virtual_rocm {
 struct LoadedKernel {
   std::shared_ptr<const engine::CodeObject> code_object;
   const engine::Kernel* kernel = nullptr;
+  std::shared_ptr<const engine::CodeObject> variables;  ///< whose addresses the code holds; kept alive with it
 };
 
 /// Where a module's kernels and variables come from: one code object, or a container that compiles on demand.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <exception>
 
+#include "abi/kernel_container.hpp"
 #include "engine/code_object.hpp"
 #include "runtime/device.hpp"
 #include "runtime/hip_error.hpp"
@@ -114,6 +115,9 @@ hipError_t call(const char* function, Body&& body) noexcept {
     return failed(function, error.code(), error.what());
   } catch (const engine::LoadError& error) {
     report(concat(function, ": ", error.what()));  // says what a person must do, which no error code can
+    return failed(function, ErrorCode::invalid_image, error.what());
+  } catch (const abi::ContainerError& error) {
+    report(concat(function, ": ", error.what()));
     return failed(function, ErrorCode::invalid_image, error.what());
   } catch (const std::bad_alloc&) {
     return failed(function, ErrorCode::out_of_memory, "the host has no memory left");

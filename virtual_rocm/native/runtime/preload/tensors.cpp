@@ -3,8 +3,9 @@
 // Puts a framework's tensors into device memory, with exact bounds.
 //
 // The torch bridge keeps "cuda" tensors on the host, where torch's CPU allocator (in libc10) takes memory from
-// posix_memalign. Loaded by LD_PRELOAD, this library answers that call, and only for the libraries that
-// VIRTUAL_ROCM_TENSOR_LIBRARIES names (default: libc10.so), with memory of the virtual device: then it is in the
+// posix_memalign. Loaded by LD_PRELOAD, this library answers that call with memory of the virtual device: only for the
+// libraries that VIRTUAL_ROCM_TENSOR_LIBRARIES names (default: libc10.so), and only while the thread says that what it
+// makes belongs on the device (the bridge knows; VIRTUAL_ROCM_TENSORS=all says it always). The tensor is then in the
 // allocation map, so kernels may touch it and an access past its end is found, and a peer can open it through IPC. The
 // end of a tensor is seen in free(), by the address. Everything else goes to the C library untouched.
 #include <dlfcn.h>
@@ -39,6 +40,16 @@ std::atomic<bool> runtime_ready{false};
 
 // Addresses that the runtime ever gave out lie in here; free() must not cost more than two comparisons.
 std::atomic<std::uintptr_t> lowest{UINTPTR_MAX}, highest{0};
+
+bool all_tensors() {
+  static const bool all = [] {
+    const char* value = std::getenv("VIRTUAL_ROCM_TENSORS");
+    return value && std::strcmp(value, "all") == 0;
+  }();
+  return all;
+}
+
+thread_local int on_device = 0;
 
 bool named(const char* path) {
   const char* wanted = std::getenv("VIRTUAL_ROCM_TENSOR_LIBRARIES");
@@ -84,7 +95,7 @@ unsigned long long loaded_libraries() {
 }
 
 bool from_framework(std::uintptr_t caller) {
-  // posix_memalign is rare outside frameworks, so asking the loader whether something new is there costs little.
+  // Only asked for tensors of the device, so a look at whether the loader has something new costs little.
   if (const auto adds = loaded_libraries(); adds != seen_libraries.load()) {
     dl_iterate_phdr(visit, nullptr);
     seen_libraries.store(adds);
@@ -119,7 +130,7 @@ extern "C" __attribute__((visibility("default"))) int posix_memalign(void** poin
                                                                       std::size_t size) noexcept {
   static const auto next = reinterpret_cast<Memalign>(dlsym(RTLD_NEXT, "posix_memalign"));
   const auto caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
-  if (size > 0 && from_framework(caller) && load_runtime()) {
+  if (size > 0 && (on_device || all_tensors()) && from_framework(caller) && load_runtime()) {
     if (void* memory = allocate(size, alignment)) {
       const auto begin = reinterpret_cast<std::uintptr_t>(memory);
       remember(begin, begin + size);
@@ -129,6 +140,13 @@ extern "C" __attribute__((visibility("default"))) int posix_memalign(void** poin
     return ENOMEM;
   }
   return next(pointer, alignment, size);
+}
+
+/// Whether tensors that this thread makes from now on belong on the device. Returns what held before.
+extern "C" __attribute__((visibility("default"))) int virtual_rocm_tensors_on_device(int on) {
+  const int before = on_device;
+  on_device = on;
+  return before;
 }
 
 extern "C" __attribute__((visibility("default"))) void free(void* pointer) noexcept {
