@@ -17,6 +17,7 @@ from pathlib import Path
 from .elf import NeededSymbol
 from .errors import SetupError
 from .libraries import StubPlan
+from .rocm_tree import find_llvm_tool
 
 # Functions for which 0 would be the wrong answer: the body of `long name(long a, long b, long c)`.
 _ANSWERS = {
@@ -27,15 +28,17 @@ _ANSWERS = {
     "amdsmi_init": "return 34;",  # AMDSMI_STATUS_DRIVER_NOT_LOADED
 }
 
+# No headers and no C library at build time: a machine may have a compiler and neither. 525377 is O_WRONLY | O_CREAT |
+# O_APPEND | O_CLOEXEC, 420 is rw-r--r--.
 _PROLOGUE = """\
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+extern char *getenv(const char *);
+extern int open(const char *, int, ...), close(int), strcmp(const char *, const char *);
+extern long write(int, const void *, unsigned long);
+extern unsigned long strlen(const char *);
 __attribute__((unused, noinline)) static long stub_called(const char *text) {
   const char *path = getenv("VIRTUAL_ROCM_LOG");
   if (path && *path) {
-    int log = strcmp(path, "stderr") ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644) : 2;
+    int log = strcmp(path, "stderr") ? open(path, 525377, 420) : 2;
     if (log >= 0 && write(log, text, strlen(text)) < 0) return 0;
     if (log > 2) close(log);
   }
@@ -116,7 +119,9 @@ def build_stubs(plans: Sequence[StubPlan], folder: Path) -> None:
         source, script = stub_source(plan)
         code = sources / f"{plan.soname}.c"
         code.write_text(source)
-        command = [compiler, "-shared", "-fPIC", "-O1", "-w", f"-Wl,-soname,{plan.soname}"]
+        command = [compiler, "-shared", "-fPIC", "-O1", "-w", "-nostdlib", f"-Wl,-soname,{plan.soname}"]
+        if not shutil.which("ld") and (linker := find_llvm_tool("ld.lld")):
+            command.append(f"--ld-path={linker}")
         if script:
             version_script = sources / f"{plan.soname}.map"
             version_script.write_text(script)
