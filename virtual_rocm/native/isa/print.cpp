@@ -48,7 +48,7 @@ std::string literal_text(std::uint32_t value, Type type) {
   }
   if (type == Type::f64) return value == 0 ? "0" : hex(value);
   if (is_wide(type)) return as_integer >= 0 && as_integer <= 64 ? std::to_string(as_integer) : hex(value);
-  if (type == Type::pf16 || type == Type::pi16) {
+  if (type == Type::pf16) {
     return as_integer >= -16 && as_integer <= 64 ? std::to_string(as_integer) : hex(value);
   }
   if (as_integer >= -16 && as_integer <= 64) return std::to_string(as_integer);
