@@ -100,7 +100,7 @@ const Operation* pk_move(const Operation* operation, Wave* wave) {
   return operation + 1;
 }
 
-void add_half(HandlerTable& table) {
+void add_half_precision(HandlerTable& table) {
   using enum Opcode;
   constexpr Rounding kWide = Rounding::wide;
   table.add<halves<add<Half>>, kWide>(v_pk_add_f16);
@@ -139,7 +139,7 @@ void add_integer_halves(HandlerTable& table) {
 
 void add_packed(HandlerTable& table) {
   using enum Opcode;
-  add_half(table);
+  add_half_precision(table);
   add_integer_halves(table);
   table.add<pk_add, Rounding::single>(v_pk_add_f32);
   table.add<pk_mul, Rounding::single>(v_pk_mul_f32);
