@@ -17,7 +17,9 @@ std::string hexadecimal(std::uint64_t value) {
 }
 
 std::string position(Dimensions value) {
-  return "(" + std::to_string(value.x) + "," + std::to_string(value.y) + "," + std::to_string(value.z) + ")";
+  char text[40];
+  std::snprintf(text, sizeof text, "(%u,%u,%u)", value.x, value.y, value.z);
+  return text;
 }
 
 std::string describe(const Allocation& allocation) {
@@ -126,7 +128,7 @@ std::string Fault::text() const {
     append_site(site_text, wait.site);
     for (std::size_t begin = 0; begin < site_text.size();) {
       const std::size_t end = site_text.find('\n', begin);
-      text += "  " + site_text.substr(begin, end - begin) + "\n";
+      text += std::string("  ") + site_text.substr(begin, end - begin) + "\n";
       begin = end + 1;
     }
   }

@@ -46,6 +46,7 @@ std::uint64_t resolve(const Operation* operation, Wave* wave, std::uint32_t size
   });
   addresses.lanes = inside;
   addresses.contiguous = false;
+  addresses.origin = 0;
   if (inside != 0) addresses.first = static_cast<unsigned>(std::countr_zero(inside));
   return inside;
 }

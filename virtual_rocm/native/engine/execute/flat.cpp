@@ -29,6 +29,7 @@ bool check_flat(const Operation* operation, Wave* wave, LaneAddresses& addresses
   LaneAddresses global;
   global.lanes = 0;
   global.contiguous = false;
+  global.origin = 0;
   bool allowed = true;
   for_each_lane(addresses.lanes, [&](unsigned lane) {
     const std::uint64_t address = addresses.of(lane, size);

@@ -47,6 +47,7 @@ bool check_places(const Operation* operation, Wave* wave, LaneAddresses& address
   if (global.lanes == 0) return true;
   global.first = static_cast<unsigned>(std::countr_zero(global.lanes));
   global.contiguous = false;
+  global.origin = 0;
   for_each_lane(global.lanes, [&](unsigned lane) { global.address[lane] = addresses.of(lane, size); });
   return check_access(operation, wave, global, size, AccessKind::atomic);
 }

@@ -37,6 +37,7 @@ inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, 
   std::uint64_t base = operation->immediate;
   if constexpr (mode == AddressMode::scalar_base) base += *wave->at<std::uint64_t>(operation->source[1]);
 
+  result.origin = 0;
   result.lanes = lanes;
   result.first = static_cast<unsigned>(std::countr_zero(lanes));
   const std::uint32_t first_low = low[result.first];
