@@ -341,10 +341,21 @@ class Decoder {
     return true;
   }
 
+  // Moves between the banks are laid out as VOP3P; which side is an AGPR follows from the opcode, whatever the acc bits say.
+  bool accumulator_move() {
+    const bool writes = out_->opcode == Opcode::v_accvgpr_write_b32;
+    if (!long_source(0)) return false;
+    out_->destination = vector(bits(words_[0], 7, 0), writes);
+    if (writes) return true;
+    if (!operand::is_vector(out_->source[0])) return false;
+    out_->source[0] = vector(operand::vector_row(out_->source[0]), true);
+    return true;
+  }
+
   bool matrix() {
     const std::uint32_t word = words_[0];
-    const bool writes_accumulator = bit(word, 15) || out_->opcode == Opcode::v_accvgpr_write_b32;
-    out_->destination = vector(bits(word, 7, 0), writes_accumulator);
+    if (row_.source[1] == Type::none) return accumulator_move();
+    out_->destination = vector(bits(word, 7, 0), bit(word, 15));
     for (unsigned index = 0; index < 3; ++index) {
       if (row_.source[index] == Type::none) continue;
       if (!long_source(index)) return false;

@@ -121,7 +121,11 @@ class Printer {
     if (!operands_.empty()) operands_ += ", ";
     operands_ += text;
   }
-  void note(const std::string& text) { tail_ += " " + text; }
+  void note(std::string_view text, std::string_view value = {}) {
+    tail_ += ' ';
+    tail_ += text;
+    tail_ += value;
+  }
 
   std::string text(Operand value, Type type, unsigned count) const {
     if (operand::is_vector(value)) return range("v", value - operand::kVector, count);
@@ -161,9 +165,11 @@ class Printer {
   std::string source(unsigned index) const { return text(in_.source[index], row_.source[index]); }
 
   std::string modified_source(unsigned index) const {
-    std::string out = source(index);
-    if (in_.absolute >> index & 1) out = "|" + out + "|";
-    if (in_.negate >> index & 1) out = "-" + out;
+    const bool absolute = in_.absolute >> index & 1;
+    std::string out = in_.negate >> index & 1 ? "-" : "";
+    if (absolute) out += '|';
+    out += source(index);
+    if (absolute) out += '|';
     return out;
   }
 
@@ -225,7 +231,7 @@ class Printer {
       if (literal_inside && in_.source[index] == operand::kLiteral && index != 0) {
         add(hex(in_.immediate));
       } else if (in_.rearrange == Rearrange::sdwa && Sdwa{in_.extra}.sign_extends(index)) {
-        add("sext(" + source(index) + ")");
+        add(std::string("sext(").append(source(index)).append(")"));
       } else if (in_.negate != 0 || in_.absolute != 0) {
         add(modified_source(index));
       } else {
@@ -259,11 +265,11 @@ class Printer {
   void sdwa() {
     const Sdwa word{in_.extra};
     if (in_.encoding != Encoding::vopc && row_.destination != Type::none && !has_sdwa_source_only(in_.opcode)) {
-      note(std::string("dst_sel:") + selection_text(word.destination_select()));
-      note(std::string("dst_unused:") + unused_text(word.destination_unused()));
+      note("dst_sel:", selection_text(word.destination_select()));
+      note("dst_unused:", unused_text(word.destination_unused()));
     }
-    if (row_.source[0] != Type::none) note(std::string("src0_sel:") + selection_text(word.source_select(0)));
-    if (row_.source[1] != Type::none) note(std::string("src1_sel:") + selection_text(word.source_select(1)));
+    if (row_.source[0] != Type::none) note("src0_sel:", selection_text(word.source_select(0)));
+    if (row_.source[1] != Type::none) note("src1_sel:", selection_text(word.source_select(1)));
   }
 
   std::string bit_list(const char* name, unsigned value, unsigned count) const {
@@ -293,24 +299,16 @@ class Printer {
   void matrix() {
     add(text(in_.destination, row_.destination));
     for (unsigned index = 0; index < 3; ++index) {
-      if (row_.source[index] != Type::none) add(matrix_source(index));
+      if (row_.source[index] != Type::none) add(source(index));
     }
     const unsigned broadcast_size = in_.extra & 15;
     const unsigned broadcast_id = in_.extra >> 4 & 15;
     const unsigned permutation = in_.extra >> 8;
-    if (broadcast_size != 0) note("cbsz:" + std::to_string(broadcast_size));
-    if (broadcast_id != 0) note("abid:" + std::to_string(broadcast_id));
+    if (broadcast_size != 0) note("cbsz:", std::to_string(broadcast_size));
+    if (broadcast_id != 0) note("abid:", std::to_string(broadcast_id));
     if (permutation == 0) return;
     if (row_.name.starts_with("v_mfma_f64")) note(bit_list("neg", permutation, 3));
-    else note("blgp:" + std::to_string(permutation));
-  }
-
-  std::string matrix_source(unsigned index) const {
-    // Reading an AGPR is all that v_accvgpr_read can do, whatever its acc bit says.
-    if (in_.opcode == Opcode::v_accvgpr_read_b32 && operand::is_vector(in_.source[index])) {
-      return range("a", in_.source[index] - operand::kVector, 1);
-    }
-    return source(index);
+    else note("blgp:", std::to_string(permutation));
   }
 
   void smem() {
@@ -319,10 +317,11 @@ class Printer {
     if (row_.source[0] == Type::none) return;
     add(source(0));
     const auto offset = static_cast<std::int32_t>(in_.immediate);
-    const std::string immediate = (offset < 0 ? "-" : "") + hex(static_cast<std::uint32_t>(std::abs(offset)));
+    std::string immediate = offset < 0 ? "-" : "";
+    immediate += hex(static_cast<std::uint32_t>(std::abs(offset)));
     if (in_.has(kIndexEnable)) {
       add(text(in_.source[1], Type::b32));
-      if (in_.has(kOffsetEnable)) note("offset:" + immediate);
+      if (in_.has(kOffsetEnable)) note("offset:", immediate);
     } else {
       add(immediate);
     }
@@ -335,12 +334,12 @@ class Printer {
       if (row_.source[index] != Type::none) add(source(index));
     }
     if (in_.opcode == Opcode::ds_swizzle_b32) {
-      if (in_.immediate != 0) note("offset:" + swizzle_text(in_.immediate));
+      if (in_.immediate != 0) note("offset:", swizzle_text(in_.immediate));
     } else if (row_.has(kTwoOffsets)) {
-      if ((in_.immediate & 0xff) != 0) note("offset0:" + std::to_string(in_.immediate & 0xff));
-      if (in_.immediate >> 8 != 0) note("offset1:" + std::to_string(in_.immediate >> 8));
+      if ((in_.immediate & 0xff) != 0) note("offset0:", std::to_string(in_.immediate & 0xff));
+      if (in_.immediate >> 8 != 0) note("offset1:", std::to_string(in_.immediate >> 8));
     } else if (in_.immediate != 0) {
-      note("offset:" + std::to_string(in_.immediate));
+      note("offset:", std::to_string(in_.immediate));
     }
     if (in_.has(kGlobalDataShare)) note("gds");
   }
@@ -353,7 +352,7 @@ class Printer {
     if (in_.source[1] != operand::kNone) add(source(1));
     if (has_scalar) add(text(in_.source[2], in_.encoding == Encoding::scratch ? Type::b32 : Type::b64));
     else if (in_.encoding != Encoding::flat) add("off");
-    if (in_.immediate != 0) note("offset:" + std::to_string(static_cast<std::int32_t>(in_.immediate)));
+    if (in_.immediate != 0) note("offset:", std::to_string(static_cast<std::int32_t>(in_.immediate)));
     cache_bits();
   }
 
@@ -375,7 +374,7 @@ class Printer {
     add(text(in_.source[2], Type::b32));
     if (in_.has(kIndexEnable)) note("idxen");
     if (in_.has(kOffsetEnable)) note("offen");
-    if (in_.immediate != 0) note("offset:" + std::to_string(in_.immediate));
+    if (in_.immediate != 0) note("offset:", std::to_string(in_.immediate));
     cache_bits();
     if (in_.has(kLds)) note("lds");
   }
