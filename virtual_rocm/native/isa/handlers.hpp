@@ -62,11 +62,25 @@ class HandlerTable {
  private:
   template <typename Loop, Rounding kRounding, std::size_t... kScalars>
   static void fill(Handlers& row, std::index_sequence<kScalars...>) {
-    ((row.plain[kScalars] = &Loop::template execute<kScalars, kRounding, false>), ...);
+    ((row.plain[kScalars] = plain<Loop, kRounding, kScalars>()), ...);
   }
   template <typename Loop, Rounding kRounding, std::size_t... kScalars>
   static void fill_negated(Handlers& row, std::index_sequence<kScalars...>) {
-    ((row.negated[kScalars] = &Loop::template execute<kScalars, kRounding, true>), ...);
+    // With more than one scalar source the general handler does.
+    ((row.negated[kScalars] = negated<Loop, kRounding, kScalars>()), ...);
+  }
+
+  template <typename Loop, Rounding kRounding, std::size_t kScalars>
+  static constexpr Handler plain() {
+    // Three scalar sources, or two of two, are the same in every lane: not worth a handler of their own.
+    if constexpr (std::popcount(kScalars) == Loop::kCount && Loop::kCount > 1) return nullptr;
+    else return &Loop::template execute<kScalars, kRounding, false>;
+  }
+
+  template <typename Loop, Rounding kRounding, std::size_t kScalars>
+  static constexpr Handler negated() {
+    if constexpr (std::popcount(kScalars) > 1) return nullptr;
+    else return &Loop::template execute<kScalars, kRounding, true>;
   }
 
   std::array<Handlers, kOpcodeCount> rows_{};

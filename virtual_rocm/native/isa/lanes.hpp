@@ -185,25 +185,18 @@ struct Lanes<kFunction> {
     }
   }
 
-  template <unsigned kScalars, bool kSigned>
-  static __attribute__((noinline)) void run_apart(const Operation* operation, Wave* wave) {
-    run<kScalars, kSigned>(operation, wave, std::make_index_sequence<kCount>());
-  }
-
   template <unsigned kScalars, Rounding kRounding, bool kSigned>
   static const Operation* execute(const Operation* operation, Wave* wave) {
     if constexpr (kRounding != Rounding::none) {
       if (!is_default_mode<kRounding>(wave->mode)) [[unlikely]] {
-        // Apart, so that no arithmetic moves across the change of the host's mode.
-        const HostMode host(wave->mode, kRounding);
-        run_apart<kScalars, kSigned>(operation, wave);
-        return operation + 1;
+        return modified<kRounding>(operation, wave);
       }
     }
     run<kScalars, kSigned>(operation, wave, std::make_index_sequence<kCount>());
     return operation + 1;
   }
 
+  // Apart, so that no arithmetic moves across the change of the host's mode.
   template <std::size_t... kIndex>
   static __attribute__((noinline)) void run_modified(ModifiedOperands& operands, std::index_sequence<kIndex...>) {
 #pragma GCC ivdep

@@ -82,32 +82,14 @@ void store_mask(const Operation* operation, Wave* wave, u64 mask) {
   if constexpr (kWritesExec) wave->set_exec(mask);
 }
 
-template <typename Test, unsigned kScalars>
-__attribute__((always_inline)) inline u64 compare_lanes(const Operation* operation, Wave* wave) {
-  const Source<typename Test::Word, (kScalars & 1) != 0, false> left(operation, wave, 0);
-  const Source<typename Test::Second, (kScalars & 2) != 0, false> right(operation, wave, 1);
-  alignas(64) u32 out[kLanes];
-#pragma GCC ivdep
-  for (unsigned lane = 0; lane < kLanes; ++lane) out[lane] = Test::test(left[lane], right[lane]) ? ~0u : 0;
-  return collect_mask(out);
-}
-
-template <typename Test, unsigned kScalars>
-__attribute__((noinline)) u64 compare_apart(const Operation* operation, Wave* wave) {
-  return compare_lanes<Test, kScalars>(operation, wave);
-}
-
-template <typename Test, bool kWritesExec, unsigned kScalars>
-const Operation* compare(const Operation* operation, Wave* wave) {
-  u64 mask;
-  if (!is_default_mode<Test::kRounding>(wave->mode)) [[unlikely]] {
-    const HostMode host(wave->mode, Test::kRounding);
-    mask = compare_apart<Test, kScalars>(operation, wave);
-  } else {
-    mask = compare_lanes<Test, kScalars>(operation, wave);
+template <typename Test>
+__attribute__((noinline)) u64 compare_operands(const ModifiedOperands& operands) {
+  u64 mask = 0;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const bool holds = Test::test(operands.get<typename Test::Word>(0, lane), operands.get<typename Test::Second>(1, lane));
+    if (holds) mask |= u64{1} << lane;
   }
-  store_mask<kWritesExec>(operation, wave, mask & wave->exec());
-  return operation + 1;
+  return mask;
 }
 
 template <typename Test, bool kWritesExec>
@@ -115,12 +97,23 @@ const Operation* compare_modified(const Operation* operation, Wave* wave) {
   ModifiedOperands operands;
   load_modified(*operation, *wave, 0, operands);
   load_modified(*operation, *wave, 1, operands);
-  u64 mask = 0;
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const bool holds = Test::test(operands.get<typename Test::Word>(0, lane), operands.get<typename Test::Second>(1, lane));
-    if (holds) mask |= u64{1} << lane;
-  }
+  const HostMode host(wave->mode, Test::kRounding);
+  const u64 mask = compare_operands<Test>(operands);
   store_mask<kWritesExec>(operation, wave, mask & wave->exec());
+  return operation + 1;
+}
+
+template <typename Test, bool kWritesExec, unsigned kScalars>
+const Operation* compare(const Operation* operation, Wave* wave) {
+  if (!is_default_mode<Test::kRounding>(wave->mode)) [[unlikely]] {
+    return compare_modified<Test, kWritesExec>(operation, wave);
+  }
+  const Source<typename Test::Word, (kScalars & 1) != 0, false> left(operation, wave, 0);
+  const Source<typename Test::Second, (kScalars & 2) != 0, false> right(operation, wave, 1);
+  alignas(64) u32 out[kLanes];
+#pragma GCC ivdep
+  for (unsigned lane = 0; lane < kLanes; ++lane) out[lane] = Test::test(left[lane], right[lane]) ? ~0u : 0;
+  store_mask<kWritesExec>(operation, wave, collect_mask(out) & wave->exec());
   return operation + 1;
 }
 
