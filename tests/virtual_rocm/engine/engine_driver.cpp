@@ -10,8 +10,8 @@
 //     sleep MILLISECONDS
 //     read NAME OFFSET BYTES                       prints hexadecimal
 //     free NAME
-//     time KERNEL …                                launch + wait, prints seconds and instructions
-//     memcpy NAME NAME BYTES                       the host's own copy, timed
+//     time KERNEL …                                launch + wait, and the processor time of the process
+//     memcpy NAME NAME BYTES                       the host's own copy, in seconds of processor time
 //     kernels, globals, describe, cancel REASON
 //
 // What it prints is one line for each result; a fault's report has its lines behind "| ".
@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -86,8 +87,10 @@ class Driver {
     } else if (verb == "wait") {
       wait();
     } else if (verb == "time") {
+      const std::clock_t began = std::clock();
       submit(words);
       wait();
+      std::cout << "processor seconds " << static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC << "\n";
     } else if (verb == "memcpy") {
       time_copy(words);
     } else if (verb == "sleep") {
@@ -223,10 +226,9 @@ class Driver {
     std::string to, from;
     std::size_t size = 0;
     words >> to >> from >> size;
-    const auto began = std::chrono::steady_clock::now();
+    const std::clock_t began = std::clock();
     std::memcpy(buffer(to).data, buffer(from).data, size);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - began;
-    std::cout << "memcpy seconds " << seconds.count() << "\n";
+    std::cout << "memcpy seconds " << static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC << "\n";
   }
 
   static void quote(const std::string& text) {

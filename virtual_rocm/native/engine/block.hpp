@@ -42,9 +42,12 @@ struct PrintfMessage {
 
 /// One engine thread. What is here is touched by that thread only.
 struct Worker {
-  explicit Worker(const AllocationMap& map) : cursor(map) {}
+  explicit Worker(const AllocationMap& map) : reads(map), writes(map), scalar_reads(map) {}
 
-  AllocationCursor cursor;
+  // A kernel mostly reads from one allocation and writes to another: one cursor for each, so that both keep hitting.
+  AllocationCursor reads;
+  AllocationCursor writes;
+  AllocationCursor scalar_reads;
   bool check_bounds = true;
   bool real_clock = false;
   std::vector<Observer*> access_observers;

@@ -16,7 +16,7 @@ bool read_flat_byte(const Wave& wave, unsigned lane, std::uint64_t address, std:
     byte = wave.scratch[scratch_offset(low, lane)];
     return true;
   }
-  if (!wave.worker->cursor.allows(address, 1)) return false;
+  if (!wave.worker->reads.allows(address, 1)) return false;
   byte = *reinterpret_cast<const std::uint8_t*>(address);
   return true;
 }

@@ -14,13 +14,13 @@ bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddre
   if (worker.check_bounds) {
     std::uint64_t denied = 0;
     for_each_lane(addresses.lanes, [&](unsigned lane) {
-      if (!worker.cursor.allows(addresses.of(lane, size), size, access != AccessKind::read))
+      if (!allows(worker, addresses.of(lane, size), size, access))
         denied |= std::uint64_t{1} << lane;
     });
     if (denied != 0) {
       const auto lane = static_cast<unsigned>(std::countr_zero(denied));
       const std::uint64_t address = addresses.of(lane, size);
-      const bool readable = worker.cursor.allows(address, size);
+      const bool readable = worker.reads.allows(address, size);
       raise_access(operation, wave, readable ? FaultKind::read_only : FaultKind::out_of_bounds, access, lane, denied,
                    address, size);
       return false;

@@ -81,6 +81,10 @@ constexpr bool is_private(std::uint64_t address) { return address >> 32 == kPriv
 bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddresses& addresses, std::uint32_t size,
                          AccessKind access);
 
+inline bool allows(Worker& worker, std::uint64_t address, std::uint64_t bytes, AccessKind access) {
+  return access == AccessKind::read ? worker.reads.allows(address, bytes) : worker.writes.allows(address, bytes, true);
+}
+
 inline bool check_access(const Operation* operation, Wave* wave, const LaneAddresses& addresses, std::uint32_t size,
                          AccessKind access) {
   Worker& worker = *wave->worker;
@@ -92,8 +96,7 @@ inline bool check_access(const Operation* operation, Wave* wave, const LaneAddre
     if (addresses.contiguous) [[likely]] {
       const unsigned last = 63 - static_cast<unsigned>(std::countl_zero(addresses.lanes));
       const std::uint64_t bytes = std::uint64_t{last - addresses.first + 1} * size;
-      if (worker.cursor.allows(addresses.origin + std::uint64_t{addresses.first} * size, bytes,
-                               access != AccessKind::read)) [[likely]]
+      if (allows(worker, addresses.origin + std::uint64_t{addresses.first} * size, bytes, access)) [[likely]]
         return true;
     } else {
       // If lowest and highest address are in one allocation, so are all between.
@@ -103,7 +106,7 @@ inline bool check_access(const Operation* operation, Wave* wave, const LaneAddre
         lowest = std::min(lowest, addresses.address[lane]);
         highest = std::max(highest, addresses.address[lane]);
       });
-      if (worker.cursor.allows(lowest, highest - lowest + size, access != AccessKind::read)) return true;
+      if (allows(worker, lowest, highest - lowest + size, access)) return true;
     }
   }
   return check_access_slowly(operation, wave, addresses, size, access);

@@ -8,7 +8,7 @@ bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses
   alignas(64) std::uint64_t full[kLanes];
   std::uint64_t denied = 0;
   for_each_lane(lanes, [&](unsigned lane) {
-    full[lane] = std::uint64_t{addresses.address[lane]} + addresses.offset;
+    full[lane] = addresses.of(lane);
     if (full[lane] + size > wave->lds_size) denied |= std::uint64_t{1} << lane;
   });
   if (denied != 0) {

@@ -18,6 +18,7 @@ struct LdsAddresses {
   bool contiguous;
   std::uint32_t origin;  ///< with the offset; may have wrapped below 0 if lane 0 is off
 
+  /// Wraps, as the hardware's sum does.
   std::uint32_t of(unsigned lane) const { return address[lane] + offset; }
 };
 
@@ -38,20 +39,20 @@ inline bool resolve_lds(const Operation* operation, Wave* wave, std::uint32_t of
   if (lanes == kAllLanes) {
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       differs |= (address[lane] - lane * size) ^ origin;
-      highest = std::max(highest, address[lane]);
+      highest = std::max(highest, address[lane] + offset);
     }
   } else {
     const std::uint32_t* masks = wave->masks();
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       differs |= ((address[lane] - lane * size) ^ origin) & masks[lane];
-      highest = std::max(highest, address[lane] & masks[lane]);
+      highest = std::max(highest, (address[lane] + offset) & masks[lane]);
     }
   }
   wave->polled_address = std::uint64_t{kSharedApertureHigh} << 32 | (address[result.first] + offset);
   result.contiguous = differs == 0;
   result.origin = origin + offset;
-  // Full LDS never has more than 64 KiB, so that 64-bit sums cannot wrap.
-  if (std::uint64_t{highest} + offset + size <= wave->lds_size && wave->worker->access_observers.empty()) [[likely]]
+  // The hardware's sum of address and offset wraps at 32 bits: compilers use negative addresses. The size must not.
+  if (std::uint64_t{highest} + size <= wave->lds_size && wave->worker->access_observers.empty()) [[likely]]
     return true;
   return check_lds_slowly(operation, wave, result, lanes, size, access);
 }

@@ -21,8 +21,8 @@ std::uint64_t address_of(const Operation* operation, Wave* wave) {
 
 bool check(const Operation* operation, Wave* wave, std::uint64_t address, std::uint32_t size, AccessKind access) {
   Worker& worker = *wave->worker;
-  if (!worker.check_bounds || worker.cursor.allows(address, size, access == AccessKind::write)) return true;
-  const bool readable = worker.cursor.allows(address, size);
+  if (!worker.check_bounds || worker.scalar_reads.allows(address, size, access == AccessKind::write)) return true;
+  const bool readable = worker.scalar_reads.allows(address, size);
   raise_access(operation, wave, readable ? FaultKind::read_only : FaultKind::out_of_bounds, access, 0, 0, address,
                size);
   return false;

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include <cxxabi.h>
 #include <sys/mman.h>
 
 #include "engine/loader/loaded_code.hpp"
 #include "engine/loader/metadata.hpp"
+#include "engine/loader/names.hpp"
 #include "runtime/allocation_map.hpp"
 
 namespace virtual_rocm::engine {
@@ -46,12 +46,6 @@ constexpr std::uint16_t kPropertyWave32 = 1 << 10;
 constexpr std::uint16_t kPropertyDynamicStack = 1 << 11;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
-
-std::string demangle(const std::string& name) {
-  int status = 0;
-  std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), std::free);
-  return status == 0 && text ? std::string(text.get()) : name;
-}
 
 }  // namespace
 
@@ -346,10 +340,22 @@ std::vector<SourceLocation> LoadedCode::locate(std::uint64_t address) const {
       return bytes(found->sh_offset, found->sh_size);
     };
     lines_ = std::make_unique<LineTable>(contents(".debug_line"), contents(".debug_line_str"), contents(".debug_str"));
+    DebugSections sections;
+    sections.information = contents(".debug_info");
+    sections.abbreviations = contents(".debug_abbrev");
+    sections.addresses = contents(".debug_addr");
+    sections.ranges = contents(".debug_rnglists");
+    sections.old_ranges = contents(".debug_ranges");
+    sections.strings = contents(".debug_str");
+    sections.line_strings = contents(".debug_line_str");
+    sections.string_offsets = contents(".debug_str_offsets");
+    frames_ = std::make_unique<InlineFrames>(sections);
   });
   const std::uint64_t place = address - base_;
   const Function* function = function_at(place);
-  std::vector<SourceLocation> result;
+  std::vector<SourceLocation> result = frames_->find(place, *lines_);
+  if (!result.empty()) return result;
+  // Code into which nothing was inlined has no entry with -gline-tables-only: the symbol table names it.
   if (auto line = lines_->find(place)) result.push_back({line->file, line->line, {}});
   if (function != nullptr) {
     if (result.empty()) result.emplace_back();

@@ -2,8 +2,8 @@
 #include "engine/loader/line_table.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <stdexcept>
+
+#include "engine/loader/dwarf_reader.hpp"
 
 namespace virtual_rocm::engine {
 namespace {
@@ -33,70 +33,6 @@ enum Form : std::uint64_t {
   kUdata = 0x0f,
 };
 
-struct Malformed : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-class Reader {
- public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
-
-  std::uint64_t fixed(unsigned size) {
-    std::uint64_t value = 0;
-    for (unsigned index = 0; index < size; ++index) value |= std::uint64_t{byte()} << (8 * index);
-    return value;
-  }
-  std::uint8_t byte() {
-    if (position_ >= bytes_.size()) throw Malformed("end of data");
-    return static_cast<std::uint8_t>(bytes_[position_++]);
-  }
-  std::uint64_t unsigned_leb() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0;; shift += 7) {
-      const std::uint8_t next = byte();
-      if (shift < 64) value |= std::uint64_t{next & 0x7fu} << shift;
-      if ((next & 0x80) == 0) return value;
-    }
-  }
-  std::int64_t signed_leb() {
-    std::uint64_t value = 0;
-    unsigned shift = 0;
-    std::uint8_t next = 0;
-    do {
-      next = byte();
-      if (shift < 64) value |= std::uint64_t{next & 0x7fu} << shift;
-      shift += 7;
-    } while ((next & 0x80) != 0);
-    if ((next & 0x40) != 0 && shift < 64) value |= ~std::uint64_t{0} << shift;
-    return static_cast<std::int64_t>(value);
-  }
-  std::string string() {
-    std::string text;
-    while (const std::uint8_t next = byte()) text += static_cast<char>(next);
-    return text;
-  }
-  void skip(std::uint64_t count) {
-    if (count > bytes_.size() - position_) throw Malformed("end of data");
-    position_ += count;
-  }
-  Reader part(std::uint64_t size) {
-    const std::size_t begin = position_;
-    skip(size);
-    return Reader(bytes_.subspan(begin, size));
-  }
-  bool done() const { return position_ >= bytes_.size(); }
-
- private:
-  std::span<const std::byte> bytes_;
-  std::size_t position_ = 0;
-};
-
-std::string string_in(std::span<const std::byte> table, std::uint64_t offset) {
-  if (offset >= table.size()) return {};
-  const auto* begin = reinterpret_cast<const char*>(table.data()) + offset;
-  return std::string(begin, strnlen(begin, table.size() - offset));
-}
-
 std::string join(const std::string& directory, const std::string& name) {
   if (name.starts_with('/') || directory.empty()) return name;
   return directory + "/" + name;
@@ -107,16 +43,17 @@ std::string join(const std::string& directory, const std::string& name) {
 // One unit of .debug_line.
 class LineProgram {
  public:
-  LineProgram(LineTable& table, std::span<const std::byte> line_strings, std::span<const std::byte> strings)
-      : table_(table), line_strings_(line_strings), strings_(strings) {}
+  LineProgram(LineTable& table, std::uint64_t offset, std::span<const std::byte> line_strings,
+              std::span<const std::byte> strings)
+      : table_(table), line_strings_(line_strings), strings_(strings), files_(table.unit_files_[offset]) {}
 
-  void run(Reader unit, unsigned offset_size) {
+  void run(DwarfReader unit, unsigned offset_size) {
     offset_size_ = offset_size;
     version_ = static_cast<unsigned>(unit.fixed(2));
     if (version_ < 2 || version_ > 5) return;
     if (version_ == 5) unit.skip(2);  // address size, segment selector size
     const std::uint64_t header_length = unit.fixed(offset_size);
-    Reader header = unit.part(header_length);
+    DwarfReader header = unit.part(header_length);
     minimum_length_ = header.byte();
     if (version_ >= 4) header.skip(1);  // maximum operations per instruction: 1 except on VLIW machines
     header.skip(1);                     // default is_stmt
@@ -133,7 +70,7 @@ class LineProgram {
   }
 
  private:
-  void read_old_tables(Reader& header) {
+  void read_old_tables(DwarfReader& header) {
     std::vector<std::string> directories{""};
     for (std::string text = header.string(); !text.empty(); text = header.string()) directories.push_back(text);
     files_.push_back(add_file(""));
@@ -145,7 +82,7 @@ class LineProgram {
     }
   }
 
-  void read_tables(Reader& header) {
+  void read_tables(DwarfReader& header) {
     const auto directories = read_entries(header);
     std::string root = directories.empty() ? std::string() : directories[0].first;
     for (const auto& [name, directory] : read_entries(header)) {
@@ -156,7 +93,7 @@ class LineProgram {
   }
 
   // Pairs of path and directory index.
-  std::vector<std::pair<std::string, std::uint64_t>> read_entries(Reader& header) {
+  std::vector<std::pair<std::string, std::uint64_t>> read_entries(DwarfReader& header) {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> formats;
     const unsigned format_count = header.byte();
     for (unsigned index = 0; index < format_count; ++index) {
@@ -172,8 +109,8 @@ class LineProgram {
         std::uint64_t number = 0;
         switch (form) {
           case kString: text = header.string(); break;
-          case kLineStrp: text = string_in(line_strings_, header.fixed(offset_size_)); break;
-          case kStrp: text = string_in(strings_, header.fixed(offset_size_)); break;
+          case kLineStrp: text = dwarf_string(line_strings_, header.fixed(offset_size_)); break;
+          case kStrp: text = dwarf_string(strings_, header.fixed(offset_size_)); break;
           case kUdata: number = header.unsigned_leb(); break;
           case kData1: number = header.fixed(1); break;
           case kData2: number = header.fixed(2); break;
@@ -181,7 +118,7 @@ class LineProgram {
           case kData8: number = header.fixed(8); break;
           case kData16: header.skip(16); break;
           case kBlock: header.skip(header.unsigned_leb()); break;
-          default: throw Malformed("unknown form");
+          default: throw MalformedDwarf("unknown form");
         }
         if (type == kPath) entry.first = text;
         if (type == kDirectoryIndex) entry.second = number;
@@ -196,7 +133,7 @@ class LineProgram {
     return static_cast<std::uint32_t>(table_.files_.size() - 1);
   }
 
-  void execute(Reader& unit) {
+  void execute(DwarfReader& unit) {
     reset();
     while (!unit.done()) {
       const std::uint8_t opcode = unit.byte();
@@ -221,8 +158,8 @@ class LineProgram {
     }
   }
 
-  void extended(Reader& unit) {
-    Reader operands = unit.part(unit.unsigned_leb());
+  void extended(DwarfReader& unit) {
+    DwarfReader operands = unit.part(unit.unsigned_leb());
     switch (operands.byte()) {
       case kEndSequence:
         emit(true);
@@ -254,7 +191,7 @@ class LineProgram {
   unsigned line_range_ = 1;
   unsigned opcode_base_ = 1;
   std::vector<std::uint8_t> operand_counts_;
-  std::vector<std::uint32_t> files_;
+  std::vector<std::uint32_t>& files_;
   std::uint64_t address_ = 0;
   std::int64_t line_ = 1;
   std::uint64_t file_ = 1;
@@ -263,25 +200,31 @@ class LineProgram {
 LineTable::LineTable(std::span<const std::byte> program, std::span<const std::byte> line_strings,
                      std::span<const std::byte> strings) {
   files_.emplace_back();
-  Reader reader(program);
+  DwarfReader reader(program);
   try {
     while (!reader.done()) {
-      std::uint64_t length = reader.fixed(4);
-      const bool wide = length == 0xffffffff;
-      if (wide) length = reader.fixed(8);
-      const Reader unit = reader.part(length);
+      const std::size_t offset = reader.position();
+      unsigned offset_size = 4;
+      const std::uint64_t length = reader.initial_length(offset_size);
+      const DwarfReader unit = reader.part(length);
       try {
-        LineProgram(*this, line_strings, strings).run(unit, wide ? 8 : 4);
+        LineProgram(*this, offset, line_strings, strings).run(unit, offset_size);
       } catch (const std::exception&) {
         // The next unit may still be good.
       }
     }
-  } catch (const Malformed&) {
+  } catch (const MalformedDwarf&) {
   }
   // An end and a beginning at one address: the beginning is the later one, so that find() sees it.
   std::ranges::stable_sort(rows_, [](const Row& left, const Row& right) {
     return left.address != right.address ? left.address < right.address : left.end && !right.end;
   });
+}
+
+std::string LineTable::file(std::uint64_t unit, std::uint64_t index) const {
+  const auto found = unit_files_.find(unit);
+  if (found == unit_files_.end() || index >= found->second.size()) return {};
+  return files_[found->second[index]];
 }
 
 std::optional<LineTable::Line> LineTable::find(std::uint64_t address) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace virtual_rocm::engine {
@@ -24,6 +25,9 @@ class LineTable {
 
   std::optional<Line> find(std::uint64_t address) const;
 
+  /// A file by its number in the program that begins at `unit` of .debug_line; empty if there is none.
+  std::string file(std::uint64_t unit, std::uint64_t index) const;
+
  private:
   struct Row {
     std::uint64_t address;
@@ -34,6 +38,7 @@ class LineTable {
   friend class LineProgram;
 
   std::vector<std::string> files_;
+  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> unit_files_;  // by offset in .debug_line
   std::vector<Row> rows_;  // sorted by address
 };
 

@@ -12,6 +12,7 @@
 #include <elf.h>
 
 #include "engine/code_object.hpp"
+#include "engine/loader/inline_frames.hpp"
 #include "engine/loader/line_table.hpp"
 #include "engine/program.hpp"
 
@@ -77,6 +78,7 @@ class LoadedCode final : public CodeObject {
   std::vector<std::unique_ptr<Program>> programs_;
   mutable std::once_flag lines_read_;
   mutable std::unique_ptr<LineTable> lines_;
+  mutable std::unique_ptr<InlineFrames> frames_;
 };
 
 }  // namespace virtual_rocm::engine

@@ -30,6 +30,16 @@ constexpr std::uint64_t kPatience = 8;
 // A process that was stopped for long has not been waiting for that time.
 constexpr double kLongestIdleStep = 0.1;
 
+// The loop that everything is for. Apart, so that its state stays in registers.
+[[gnu::noinline]] const Operation* dispatch(const Operation* operation, Wave* wave, std::uint32_t budget,
+                                            std::uint32_t* left) {
+  do {
+    operation = operation->handler(operation, wave);
+  } while (--budget != 0 && operation != nullptr);
+  *left = budget;
+  return operation;
+}
+
 double seconds_between(Clock::time_point begin, Clock::time_point end) {
   return std::chrono::duration<double>(end - begin).count();
 }
@@ -233,7 +243,7 @@ class Executor::Implementation {
       std::memcpy(&value, wave.lds + offset, sizeof value);
       return true;
     }
-    if (!worker_.check_bounds || !worker_.cursor.allows(address, 4)) return false;
+    if (!worker_.check_bounds || !worker_.scalar_reads.allows(address, 4)) return false;
     value = __atomic_load_n(reinterpret_cast<const std::uint32_t*>(address), __ATOMIC_RELAXED);
     return true;
   }
@@ -244,14 +254,10 @@ class Executor::Implementation {
     wave->progressed = 0;
     wave->polled_address = 0;
     wave->worker = &worker_;
-    std::uint32_t left = quantum;
-    const Operation* operation = wave->resume;
-    if (!SignalGuard::run([&] {
-          do {
-            operation = operation->handler(operation, wave);
-          } while (--left != 0 && operation != nullptr);
-        })) {
-      left = 0;  // what it was is lost in the jump
+    std::uint32_t left = 0;
+    const Operation* operation = nullptr;
+    if (!SignalGuard::run([&] { operation = dispatch(wave->resume, wave, quantum, &left); })) {
+      left = 0;
       raise_access(wave->current, wave, FaultKind::memory_violation, SignalGuard::access(), 0, 0,
                    SignalGuard::address(), 1);
       operation = nullptr;

@@ -66,7 +66,7 @@ std::vector<Wait> waits_of(const LaunchState& launch) {
         std::uint32_t value = 0;
         std::memcpy(&value, wave->lds + static_cast<std::uint32_t>(address), sizeof value);
         wait.value = value;
-      } else if (address != 0 && !in_lds && wave->worker->cursor.allows(address, 4)) {
+      } else if (address != 0 && !in_lds && wave->worker->reads.allows(address, 4)) {
         std::uint32_t value = 0;
         std::memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
         wait.value = value;
