@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Executes straight-line ALU code on one wave. It serves requests on standard input until it ends; all numbers are 32-bit
+// Executes straight-line ALU code on one wave. Waits and forward branches over code that no lane executes are skipped, the
+// return from a function ends the code. It serves requests on standard input until it ends; all numbers are 32-bit
 // little-endian words:
 //
 //     request:  number of code words, the words;
@@ -22,6 +23,8 @@
 #include "engine/wave.hpp"
 #include "isa/semantics.hpp"
 
+using virtual_rocm::isa::Opcode;
+
 namespace {
 
 using virtual_rocm::engine::Operation;
@@ -38,6 +41,12 @@ std::uint32_t read_word() {
   std::uint32_t word = 0;
   if (std::fread(&word, sizeof word, 1, stdin) != 1) std::exit(0);
   return word;
+}
+
+// What has no effect on the registers of straight-line code.
+bool is_skipped(Opcode opcode) {
+  return opcode == Opcode::s_waitcnt || opcode == Opcode::s_nop || opcode == Opcode::s_cbranch_execz ||
+         opcode == Opcode::s_setpc_b64;
 }
 
 struct AlignedDelete {
@@ -88,6 +97,10 @@ int main(int count, char** arguments) {
     for (std::size_t at = 0; at < code.size() && failure == 0;) {
       const auto instruction = virtual_rocm::isa::decode(std::span(code).subspan(at));
       Operation operation;
+      if (instruction && is_skipped(instruction->opcode)) {
+        at = instruction->opcode == Opcode::s_setpc_b64 ? code.size() : at + instruction->words;
+        continue;
+      }
       if (!instruction || !virtual_rocm::isa::lower_alu(*instruction, operation)) {
         failure = static_cast<std::uint32_t>(at) + 1;
       } else {

@@ -198,7 +198,7 @@ class Printer {
         return;
       case Opcode::s_setreg_imm32_b32:
         add(hardware_register_text(immediate));
-        add(hex(in_.extra));
+        add(literal_text(in_.extra, Type::b32));
         return;
       case Opcode::s_call_b64:
       case Opcode::s_cbranch_i_fork:
