@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import struct
 import sys
 import tempfile
@@ -213,6 +214,8 @@ def _link(toolchain: Toolchain, request: Request, objects: Sequence[str]) -> Non
     library = os.environ.get("ROCM_PATH")
     linker_flags = [flag for flag in request.flags if flag.startswith(("-f", "-O", "-g", "-pthread", "-s"))]
     linker_flags = [flag for flag in linker_flags if flag not in ("-fgpu-rdc", "-fsyntax-only")]
+    # Conversions to bfloat16 and half are calls on the host, which older libgcc does not have.
+    builtins = toolchain.resources / "lib" / "linux" / f"libclang_rt.builtins-{platform.machine()}.a"
     run_tool(
         [
             str(toolchain.clang),
@@ -220,6 +223,7 @@ def _link(toolchain: Toolchain, request: Request, objects: Sequence[str]) -> Non
             *linker_flags,
             *objects,
             *request.others,
+            *([str(builtins)] if builtins.is_file() else []),
             *([f"-L{library}/lib", f"-Wl,-rpath,{library}/lib", "-lamdhip64"] if library else ["-lamdhip64"]),
             "-o",
             str(request.output or Path("a.out")),

@@ -3,7 +3,7 @@
 // Runs one and the same C++ function on the host and on the device, and compares the bits of the results.
 //
 // A program has a main() that calls compare() for each function, and returns finish(). Programs are compiled without
-// contraction of a·b + c, so both sides round after every operation.
+// contraction of a·b + c and without excess precision of half, so both sides round after every operation.
 #pragma once
 
 #include <cmath>
@@ -63,7 +63,7 @@ inline std::uint64_t random_bits() {
 // Equal bits; two NaNs are equal whatever their payload, since neither C++ nor the ISA's manual fixes it everywhere.
 template <typename T>
 bool same(const T& left, const T& right) {
-  if constexpr (std::is_floating_point_v<T>) {
+  if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, _Float16>) {
     if (left != left && right != right) return true;
   }
   return std::memcmp(&left, &right, sizeof(T)) == 0;
@@ -128,6 +128,11 @@ inline int finish() {
 }
 
 // --- inputs ---
+
+template <typename T>
+std::vector<T> zeros(std::size_t count) {
+  return std::vector<T>(count);
+}
 
 template <typename T>
 struct Pair {
