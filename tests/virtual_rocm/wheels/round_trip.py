@@ -120,9 +120,10 @@ def check_combine(case, rank, output):
     return wrong, float(error.max()) if error.numel() else 0.0
 
 
-def main():
-    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    case = {**DEFAULTS, **json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}"), "world": world}
+def run_case(case, rank):
+    """One operator's life; returns what was observed."""
+    import mori  # noqa: F401
+
     most = max(case["tokens"]) if isinstance(case["tokens"], list) else case["tokens"]
     case["capacity"] = case["capacity"] or max(most, 1)
     times = {}
@@ -131,32 +132,22 @@ def main():
     def lap(name):
         nonlocal start
         now = time.perf_counter()
-        times[name] = round(times.get(name, 0) * 0 + now - start, 4)
+        times[name] = round(now - start, 4)
         start = now
 
-    torch.cuda.set_device(rank % torch.cuda.device_count())
-    dist.init_process_group("cpu:gloo,cuda:gloo", rank=rank, world_size=world)
-    torch._C._distributed_c10d._register_process_group("default", dist.group.WORLD)
-    import mori
-
-    mori.shmem.shmem_torch_process_group_init("default")
-    lap("initialise")
-    assert mori.shmem.shmem_mype() == rank and mori.shmem.shmem_npes() == world
     op = build_op(case, rank)
     torch.cuda.synchronize()
     dist.barrier()
     lap("construct")
-
     rows, indices, weights = tokens_of(case, rank)
     device = torch.device("cuda", torch.cuda.current_device())
     rows, indices, weights = rows.to(device), indices.to(device), weights.to(device)
-    scales = torch.zeros(len(rows), 0, dtype=torch.float8_e4m3fnuz, device=device) if case.get("scales") else None
-    observed = {"rank": rank, "problems": []}
+    observed = {"case": case, "rank": rank, "problems": []}
     for repeat in range(case["repeats"]):
         suffix = "" if repeat == 0 else "_warm"
         dist.barrier()
         lap("between")
-        output, out_weights, _, out_indices, received_count = op.dispatch(rows, weights, scales, indices)[:5]
+        output, out_weights, _, _, received_count = op.dispatch(rows, weights, None, indices)[:5]
         torch.cuda.synchronize()
         lap("dispatch" + suffix)
         received = int(received_count[0].item())
@@ -164,8 +155,6 @@ def main():
         expected, problems = check_dispatch(case, rank, op, output.cpu(), received)
         observed["expected"] = expected
         observed["problems"] += [f"repeat {repeat}: {problem}" for problem in problems[:5]]
-        dist.barrier()
-        lap("check")
         combine_input = output
         if not case["external"]:
             buffer = op.get_registered_combine_input_buffer(getattr(torch, case["dtype"]))
@@ -181,13 +170,31 @@ def main():
         if wrong:
             observed["problems"].append(f"repeat {repeat}: {wrong} combined values are wrong, by up to {largest}")
         observed["largest_error"] = largest
+        lap("between")
     times.pop("between", None)
     observed["seconds"] = times
     dist.barrier()
-    del op
+    return observed
+
+
+def main():
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    cases = json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}")
+    start = time.perf_counter()
+    torch.cuda.set_device(rank % torch.cuda.device_count())
+    dist.init_process_group("cpu:gloo,cuda:gloo", rank=rank, world_size=world)
+    torch._C._distributed_c10d._register_process_group("default", dist.group.WORLD)
+    import mori
+
+    mori.shmem.shmem_torch_process_group_init("default")
+    assert mori.shmem.shmem_mype() == rank and mori.shmem.shmem_npes() == world
+    initialised = round(time.perf_counter() - start, 4)
+    for case in cases if isinstance(cases, list) else [cases]:
+        observed = run_case({**DEFAULTS, **case, "world": world}, rank)
+        observed["seconds"]["initialise"] = initialised
+        print("RESULT " + json.dumps(observed), flush=True)
     mori.shmem.shmem_finalize()
     dist.destroy_process_group()
-    print("RESULT " + json.dumps(observed), flush=True)
 
 
 if __name__ == "__main__":
