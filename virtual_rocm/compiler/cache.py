@@ -17,7 +17,11 @@ __all__ = ["cache_directory", "content_key", "locked", "make_once", "write_whole
 def cache_directory() -> Path:
     """Where compiled code is kept: below ``VIRTUAL_ROCM_CACHE``, else below the user's cache directory."""
     named = os.environ.get("VIRTUAL_ROCM_CACHE")
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "virtual_rocm"
+    base = (
+        Path(named)
+        if named
+        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "virtual_rocm"
+    )
     return base.absolute() / "compiled"
 
 

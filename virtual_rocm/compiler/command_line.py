@@ -50,7 +50,28 @@ _WITH_VALUE = {
 }
 # Of those, the ones that code generation needs again when a kernel is compiled from the container.
 _CODE_GENERATION_WITH_VALUE = {"-mllvm"}
-_CODE_GENERATION_PREFIXES = ("-O", "-mcode-object-version=", "-mcumode", "-mno-cumode", "-mwavefrontsize64", "-ffp-contract=")
+# What the linking step of a host program needs of the other options.
+_LINKING_PREFIXES = (
+    "-O",
+    "-g",
+    "-fsanitize=",
+    "-fuse-ld=",
+    "-flto",
+    "-pthread",
+    "-shared",
+    "-static",
+    "-pie",
+    "-no-pie",
+    "-m",
+)
+_CODE_GENERATION_PREFIXES = (
+    "-O",
+    "-mcode-object-version=",
+    "-mcumode",
+    "-mno-cumode",
+    "-mwavefrontsize64",
+    "-ffp-contract=",
+)
 
 
 class Output(Enum):
@@ -75,6 +96,7 @@ class Request:
         architectures: after ``--offload-arch``, in their order, with their features (``gfx942:xnack-``).
         flags: all that clang gets as it is.
         code_generation: the flags, of those, that matter after the front end.
+        linking: the flags, of those, that matter when a host program is linked.
         link: whether a program or library is linked (host only).
         relocatable: whether device code is to stay linkable (``-fgpu-rdc``).
     """
@@ -86,6 +108,7 @@ class Request:
     architectures: tuple[str, ...]
     flags: tuple[str, ...]
     code_generation: tuple[str, ...]
+    linking: tuple[str, ...]
     link: bool
     relocatable: bool
 
@@ -108,6 +131,7 @@ def parse(arguments: list[str]) -> Request:
     others: list[str] = []
     flags: list[str] = []
     code_generation: list[str] = []
+    linking: list[str] = []
     architectures: list[str] = []
     output: Path | None = None
     seen: set[str] = set()
@@ -115,12 +139,20 @@ def parse(arguments: list[str]) -> Request:
     rest = iter(arguments)
     for argument in rest:
         if argument in ("--version", "-v") and len(arguments) == 1:
-            return Request(Output.version, (), (), None, (), (), (), False, False)
-        if argument in ("--genco", "--cuda-device-only", "--offload-device-only", "--offload-host-only", "-emit-llvm"):
+            return Request(Output.version, (), (), None, (), (), (), (), False, False)
+        if argument in (
+            "--genco",
+            "--cuda-device-only",
+            "--offload-device-only",
+            "--offload-host-only",
+            "-emit-llvm",
+        ):
             seen.add(argument)
         elif argument in ("-c", "-S", "-E", "-fsyntax-only", "-M", "-MM", "-shared"):
             seen.add(argument)
             flags.append(argument)
+            if argument == "-shared":
+                linking.append(argument)
         elif argument == "-fgpu-rdc":
             seen.add(argument)
             flags.append(argument)
@@ -134,7 +166,9 @@ def parse(arguments: list[str]) -> Request:
             architectures += _value(argument, rest).split(",")
         elif argument.startswith(("--offload-arch=", "--amdgpu-target=")):
             architectures += argument.split("=", 1)[1].split(",")
-        elif argument.startswith(("--rocm-path=", "--hip-path=", "--hip-device-lib-path=", "--rocm-device-lib-path=")):
+        elif argument.startswith(
+            ("--rocm-path=", "--hip-path=", "--hip-device-lib-path=", "--rocm-device-lib-path=")
+        ):
             pass  # our headers and device functions are used, wherever ROCm is said to be
         elif argument in _WITH_VALUE:
             value = _value(argument, rest)
@@ -150,6 +184,8 @@ def parse(arguments: list[str]) -> Request:
             flags.append(argument)
             if argument.startswith(_CODE_GENERATION_PREFIXES):
                 code_generation.append(argument)
+            if argument.startswith(_LINKING_PREFIXES) and not argument.startswith("-mcode-object"):
+                linking.append(argument)
         elif Path(argument).suffix in _SOURCES:
             sources.append(Path(argument))
         else:
@@ -162,7 +198,11 @@ def parse(arguments: list[str]) -> Request:
         kind = Output.code_object
     elif seen & {"-E", "-S", "-fsyntax-only", "-M", "-MM"}:
         kind = Output.none
-        flags += [flag for flag in ("--cuda-device-only", "--offload-device-only", "--offload-host-only") if flag in seen]
+        flags += [
+            flag
+            for flag in ("--cuda-device-only", "--offload-device-only", "--offload-host-only")
+            if flag in seen
+        ]
     elif device_only and ("-emit-llvm" in seen or "-fgpu-rdc" in seen):
         kind = Output.device_bitcode
     elif device_only:
@@ -179,6 +219,7 @@ def parse(arguments: list[str]) -> Request:
         architectures=tuple(architectures),
         flags=tuple(flags),
         code_generation=tuple(code_generation),
+        linking=tuple(linking),
         link=kind is Output.host and "-c" not in seen,
         relocatable="-fgpu-rdc" in seen,
     )

@@ -81,9 +81,9 @@ def make_container(toolchain: Toolchain, request: Request) -> bytes:
     folder = cache_directory() / "containers" / key
     kept, record_file = folder / "container", folder / "dependencies.json"
     with locked(folder / "lock"):
-        if kept.is_file() and record_file.is_file():
-            if DependencyRecord.load(record_file.read_text()).holds():
-                return kept.read_bytes()
+        both = kept.is_file() and record_file.is_file()
+        if both and DependencyRecord.load(record_file.read_text()).holds():
+            return kept.read_bytes()
         contents, record = _build_container(toolchain, request, source)
         write_whole(kept, contents)
         write_whole(record_file, record.dump().encode())
@@ -97,7 +97,9 @@ def _build_container(toolchain: Toolchain, request: Request, source: Path) -> tu
     data = b""
     if module.variables():
         variables = module.clone()
-        variables.share_variables(define=True)  # first: a variable that no kernel is left to use would be removed
+        variables.share_variables(
+            define=True
+        )  # first: a variable that no kernel is left to use would be removed
         variables.keep_only(None)
         data = make_code_object(toolchain, variables.bitcode(), request.architecture, options)
         module.share_variables(define=False)
@@ -212,15 +214,13 @@ def _host(toolchain: Toolchain, request: Request) -> None:
 
 def _link(toolchain: Toolchain, request: Request, objects: Sequence[str]) -> None:
     library = os.environ.get("ROCM_PATH")
-    linker_flags = [flag for flag in request.flags if flag.startswith(("-f", "-O", "-g", "-pthread", "-s"))]
-    linker_flags = [flag for flag in linker_flags if flag not in ("-fgpu-rdc", "-fsyntax-only")]
     # Conversions to bfloat16 and half are calls on the host, which older libgcc does not have.
     builtins = toolchain.resources / "lib" / "linux" / f"libclang_rt.builtins-{platform.machine()}.a"
     run_tool(
         [
             str(toolchain.clang),
             "--driver-mode=g++",
-            *linker_flags,
+            *request.linking,
             *objects,
             *request.others,
             *([str(builtins)] if builtins.is_file() else []),
@@ -233,7 +233,10 @@ def _link(toolchain: Toolchain, request: Request, objects: Sequence[str]) -> Non
 
 def _bundle(code_object: bytes, architecture: str) -> bytes:
     """A fat binary as the HIP runtime finds it in a library: an index, then the code objects at page boundaries."""
-    entries = [("host-x86_64-unknown-linux-gnu-", b""), (f"hipv4-amdgcn-amd-amdhsa--{architecture}", code_object)]
+    entries = [
+        ("host-x86_64-unknown-linux-gnu-", b""),
+        (f"hipv4-amdgcn-amd-amdhsa--{architecture}", code_object),
+    ]
     page = 4096
     header = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", len(entries))
     offset = page

@@ -47,19 +47,36 @@ def test_the_architecture_is_the_virtual_gpus_where_it_is_asked_for(line: str, a
 
 
 def test_values_of_options_are_not_taken_for_sources() -> None:
-    request = parse("--genco -I dir.cpp -D NAME -include first.hip -Xclang -x a.hip -o out.cpp".split())
+    request = parse(
+        [
+            "--genco",
+            "-I",
+            "dir.cpp",
+            "-D",
+            "NAME",
+            "-include",
+            "first.hip",
+            "-Xclang",
+            "-x",
+            "a.hip",
+            "-o",
+            "out.cpp",
+        ]
+    )
     assert request.sources == (Path("a.hip"),)
     assert request.output == Path("out.cpp")
     assert request.flags == ("-I", "dir.cpp", "-D", "NAME", "-include", "first.hip", "-Xclang", "-x")
 
 
 def test_options_of_code_generation_are_kept_for_later() -> None:
-    request = parse("--genco -O2 -g -std=c++17 -mllvm -some-option=1 -ffp-contract=off a.hip".split())
+    request = parse(
+        ["--genco", "-O2", "-g", "-std=c++17", "-mllvm", "-some-option=1", "-ffp-contract=off", "a.hip"]
+    )
     assert request.code_generation == ("-O2", "-mllvm", "-some-option=1", "-ffp-contract=off")
 
 
 def test_libraries_go_to_the_linker_in_their_order() -> None:
-    request = parse("a.hip -Ldir -lfirst b.o -Wl,--as-needed -l second -o program".split())
+    request = parse(["a.hip", "-Ldir", "-lfirst", "b.o", "-Wl,--as-needed", "-l", "second", "-o", "program"])
     assert request.others == ("-Ldir", "-lfirst", "b.o", "-Wl,--as-needed", "-l", "second")
     assert request.link
 

@@ -98,8 +98,7 @@ def test_the_native_reader_refuses_what_is_cut_off(reader: Path, tmp_path: Path,
 def test_the_native_reader_has_a_kernel_compiled(reader: Path, hipcc: Hipcc, tmp_path: Path) -> None:
     source = tmp_path / "k.hip"
     source.write_text(
-        "#include <hip/hip_runtime.h>\n"
-        'extern "C" __global__ void fill(int* out) { out[threadIdx.x] = 1; }\n'
+        '#include <hip/hip_runtime.h>\nextern "C" __global__ void fill(int* out) { out[threadIdx.x] = 1; }\n'
     )
     hipcc("--genco", "--offload-arch=gfx942", source, "-o", tmp_path / "k.hsaco")
     source.unlink()  # the container is all that is needed

@@ -13,7 +13,20 @@ from virtual_rocm.compiler.toolchain import Toolchain
 from .conftest import PROGRAMS, ROOT
 
 # Units of the last place of the type. The exact functions have no error; what is rounded once has half a unit at most.
-EXACT = {"floor", "ceil", "trunc", "rint", "round", "fabs", "logb", "fmod", "remainder", "fmax", "fmin", "nextafter"}
+EXACT = {
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "round",
+    "fabs",
+    "logb",
+    "fmod",
+    "remainder",
+    "fmax",
+    "fmin",
+    "nextafter",
+}
 ROUNDED_ONCE = {"sqrt", "fdim"}
 LIMIT_F64 = 16.0
 LIMIT_F32 = 0.502

@@ -42,6 +42,7 @@ def test_device_and_host_agree(name: str, hipcc: Hipcc, rocm: Path, tmp_path: Pa
         "-std=c++17",
         "-O2",
         "-ffp-contract=off",
+        "-Xclang",
         "-ffloat16-excess-precision=none",
         FOLDER / f"{name}.hip",
         "-o",

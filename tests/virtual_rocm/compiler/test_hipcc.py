@@ -55,7 +55,9 @@ def test_a_missing_source_is_named(hipcc: Hipcc, tmp_path: Path) -> None:
     assert "missing.hip" in result.stderr
 
 
-def test_an_option_that_clang_does_not_know_is_refused_by_it(hipcc: Hipcc, source: Path, tmp_path: Path) -> None:
+def test_an_option_that_clang_does_not_know_is_refused_by_it(
+    hipcc: Hipcc, source: Path, tmp_path: Path
+) -> None:
     result = hipcc("--genco", "--no-such-option", source, "-o", tmp_path / "k.hsaco", check=False)
     assert result.returncode == 1
     assert "no-such-option" in result.stderr
@@ -73,7 +75,10 @@ def test_a_whole_code_object_can_be_had(
     output = tmp_path / "k.hsaco"
     hipcc("--genco", "--offload-arch=gfx942", source, "-o", output, environment={"VIRTUAL_ROCM_WHOLE": "1"})
     listing = subprocess.run(
-        [llvm_tool("llvm-readelf"), "-h", "--dyn-syms", "-n", str(output)], capture_output=True, text=True, check=True
+        [llvm_tool("llvm-readelf"), "-h", "--dyn-syms", "-n", str(output)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert "gfx942" in listing
     assert " add.kd" in listing
@@ -84,8 +89,12 @@ def test_device_bitcode_stays_linkable(
     hipcc: Hipcc, source: Path, tmp_path: Path, llvm_tool: Callable[[str], str]
 ) -> None:
     output = tmp_path / "k.bc"
-    hipcc("-c", "--cuda-device-only", "-emit-llvm", "-fgpu-rdc", "--offload-arch=gfx942", source, "-o", output)
-    names = subprocess.run([llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True).stdout
+    hipcc(
+        "-c", "--cuda-device-only", "-emit-llvm", "-fgpu-rdc", "--offload-arch=gfx942", source, "-o", output
+    )
+    names = subprocess.run(
+        [llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True
+    ).stdout
     assert " T add" in names
     assert " D offset" in names
 
@@ -101,7 +110,9 @@ def test_a_host_object_embeds_its_kernels(
     source.write_text(KERNEL + "void launch(int* p) { add<<<1, 64>>>(p); }\n")
     output = tmp_path / "k.o"
     hipcc("-c", source, "-o", output)
-    names = subprocess.run([llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True).stdout
+    names = subprocess.run(
+        [llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True
+    ).stdout
     for name in ("__hipRegisterFatBinary", "__hipRegisterFunction", "__hipRegisterVar", "hipLaunchKernel"):
         assert f"U {name}" in names
     contents = output.read_bytes()
@@ -117,14 +128,18 @@ def test_two_sources_make_one_library(hipcc: Hipcc, source: Path, tmp_path: Path
     rocm.mkdir(parents=True)
     hipcc_environment = {"ROCM_PATH": str(rocm.parent)}
     subprocess.run(
-        ["cc", "-shared", "-x", "c", "/dev/null", "-o", str(rocm / "libamdhip64.so")], check=True, env=os.environ
+        ["cc", "-shared", "-x", "c", "/dev/null", "-o", str(rocm / "libamdhip64.so")],
+        check=True,
+        env=os.environ,
     )
     output = tmp_path / "both.so"
     hipcc("-shared", "-fPIC", source, other, "-o", output, environment=hipcc_environment)
     assert output.read_bytes().count(b"__CLANG_OFFLOAD_BUNDLE__") == 2
 
 
-def test_it_runs_by_its_path_with_an_empty_environment(toolchain: object, source: Path, tmp_path: Path) -> None:
+def test_it_runs_by_its_path_with_an_empty_environment(
+    toolchain: object, source: Path, tmp_path: Path
+) -> None:
     import sys
 
     output = tmp_path / "k.hsaco"

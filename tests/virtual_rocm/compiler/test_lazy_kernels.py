@@ -200,7 +200,11 @@ def test_a_compiler_that_is_killed_leaves_nothing_half_made(
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     for delay in (0.05, 0.3, 0.5):
         process = subprocess.Popen(
-            command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         time.sleep(delay)
         os.killpg(process.pid, signal.SIGKILL)

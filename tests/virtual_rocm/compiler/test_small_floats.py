@@ -8,7 +8,6 @@ import struct
 import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
