@@ -8,7 +8,8 @@
 // at theirs. A handler finds an operand with one addition and needs no switch on its kind.
 #pragma once
 
-#include <array>
+#include <immintrin.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -147,8 +148,12 @@ struct alignas(64) Wave {
 
  private:
   void expand(std::uint64_t mask) {
-    for (unsigned lane = 0; lane < kLanes; ++lane)
-      lane_mask[lane] = static_cast<std::uint32_t>(-static_cast<std::int32_t>((mask >> lane) & 1));
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    for (unsigned lane = 0; lane < kLanes; lane += 8) {
+      const __m256i eight = _mm256_set1_epi32(static_cast<int>(mask >> lane & 0xff));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(lane_mask + lane),
+                         _mm256_cmpeq_epi32(_mm256_and_si256(eight, bits), bits));
+    }
     expanded_exec = mask;
   }
 };

@@ -192,14 +192,15 @@ inline void store_quads(const std::uint32_t* rows, std::uint8_t* origin) {
   }
 }
 
+// Up to so many lanes, one by one is faster than 64 under a mask.
+inline constexpr int kFewLanes = 4;
+
 template <Load kind>
 inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std::uint64_t lanes, Wave* wave) {
   if constexpr (kind == Load::b32) {
     if (lanes == kAllLanes)
-      load_words(rows, origin);
-    else
-      load_words_masked(rows, origin, wave->masks());
-    return;
+      return load_words(rows, origin);
+    if (std::popcount(lanes) > kFewLanes) return load_words_masked(rows, origin, wave->masks());
   }
   if (lanes == kAllLanes) {
     if constexpr (kind == Load::b64) return load_pairs(rows, origin);
@@ -213,11 +214,11 @@ inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std
 template <Store kind>
 inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, std::uint64_t lanes, Wave* wave) {
   if constexpr (kind == Store::b32) {
-    if (lanes == kAllLanes)
+    if (lanes == kAllLanes) {
       std::memcpy(origin, rows, kLanes * 4);
-    else
-      store_words_masked(rows, origin, wave->masks());
-    return;
+      return;
+    }
+    if (std::popcount(lanes) > kFewLanes) return store_words_masked(rows, origin, wave->masks());
   }
   if (lanes == kAllLanes) {
     if constexpr (kind == Store::b64) return store_pairs(rows, origin);
