@@ -33,7 +33,7 @@ class Container:
         command: the program and first arguments that compile a kernel of a container.
         kernels: for each kernel the name of its file below ``cache``.
         data: a code object with the module's variables; empty when it has none.
-        bitcode: the module, in which the variables are only declared.
+        bitcode: the module, with its variables as external symbols.
     """
 
     architecture: str

@@ -94,16 +94,12 @@ def _build_container(toolchain: Toolchain, request: Request, source: Path) -> tu
     module, record = _module(toolchain, request, source)
     kernels = module.kernels()
     options = _code_generation(request)
-    data = b""
-    if module.variables():
-        variables = module.clone()
-        variables.share_variables(
-            define=True
-        )  # first: a variable that no kernel is left to use would be removed
-        variables.keep_only(None)
-        data = make_code_object(toolchain, variables.bitcode(), request.architecture, options)
-        module.share_variables(define=False)
+    has_variables = bool(module.share_variables(define=True))
     bitcode = module.bitcode()
+    data = b""
+    if has_variables:
+        module.keep_only(None)  # what is left are the variables; the module itself is not needed any more
+        data = make_code_object(toolchain, module.bitcode(), request.architecture, options)
     key = content_key(toolchain.version, request.architecture, "\0".join(options), own_files_key(), bitcode)
     container = Container(
         architecture=request.architecture,

@@ -38,6 +38,7 @@ def obtain_kernel(container: Container, kernel: str) -> Path:
 def compile_kernel(toolchain: Toolchain, container: Container, kernel: str) -> bytes:
     """The code object of one kernel; it leaves the module's variables undefined."""
     module = Module.parse(load_llvm(toolchain.library), container.bitcode, "the container's module")
+    module.share_variables(define=False)
     module.keep_only(kernel)
     missing = module.undefined_functions()
     if missing:

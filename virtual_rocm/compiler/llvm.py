@@ -40,7 +40,6 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "LLVMWriteBitcodeToMemoryBuffer": (_P, [_P]),
     "LLVMGetBufferStart": (_P, [_P]),
     "LLVMGetBufferSize": (c_size_t, [_P]),
-    "LLVMCloneModule": (_P, [_P]),
     "LLVMDisposeModule": (None, [_P]),
     "LLVMLinkModules2": (c_int, [_P, _P]),
     "LLVMGetFirstFunction": (_P, [_P]),
@@ -111,10 +110,6 @@ class Module:
         """The module that some bitcode holds."""
         context = llvm.LLVMContextCreate()
         return cls(llvm, context, _parse(llvm, context, bitcode, name))
-
-    def clone(self) -> Module:
-        """A copy in the same context."""
-        return Module(self._llvm, self._context, self._llvm.LLVMCloneModule(self._handle))
 
     def link(self, bitcode: bytes, name: str) -> None:
         """Adds the definitions of another module."""

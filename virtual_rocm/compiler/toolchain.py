@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -11,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from virtual_rocm.compiler.cache import cache_directory, content_key, write_whole
 from virtual_rocm.compiler.errors import ToolMissing
 
 __all__ = ["NEWEST", "OLDEST", "Toolchain", "find_rocm_hipcc", "find_toolchain"]
@@ -36,6 +39,27 @@ class Toolchain:
     def wrapper_headers(self) -> Path:
         """Clang's headers that give the C++ standard library its device overloads."""
         return self.resources / "include" / "cuda_wrappers"
+
+    def is_complete(self) -> bool:
+        """Whether all of it is (still) there."""
+        return all(path.exists() for path in (self.clang, self.linker, self.library, self.wrapper_headers))
+
+    def dump(self) -> str:
+        """As text."""
+        return json.dumps({name: str(value) for name, value in vars(self).items()})
+
+    @classmethod
+    def load(cls, text: str) -> Toolchain:
+        """From what :meth:`dump` gave."""
+        values = json.loads(text)
+        return cls(
+            release=int(values["release"]),
+            version=values["version"],
+            clang=Path(values["clang"]),
+            linker=Path(values["linker"]),
+            library=Path(values["library"]),
+            resources=Path(values["resources"]),
+        )
 
 
 def find_rocm_hipcc() -> Path | None:
@@ -105,6 +129,23 @@ def _candidates() -> list[Path]:
 
 
 def _toolchain_of(clang: Path) -> Toolchain:
+    """What belongs to a clang; kept in the cache, as asking it takes longer than compiling a small kernel."""
+    status = clang.resolve().stat()
+    key = content_key(str(clang), str(clang.resolve()), str(status.st_size), str(status.st_mtime_ns))
+    kept = cache_directory() / "toolchain" / f"{key}.json"
+    try:
+        toolchain = Toolchain.load(kept.read_text())
+        if toolchain.is_complete():
+            return toolchain
+    except (OSError, ValueError, KeyError):
+        pass
+    toolchain = _examine(clang)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
+        write_whole(kept, toolchain.dump().encode())
+    return toolchain
+
+
+def _examine(clang: Path) -> Toolchain:
     text = _output([str(clang), "--version"])
     match = re.search(r"clang version (\d+)(\S*)", text)
     if match is None:
