@@ -19,14 +19,7 @@
 #if defined(__HIP__) && !defined(__HIPCC__)
 #define __HIPCC__ 1
 #endif
-#if defined(__HIP_DEVICE_COMPILE__)
-#undef __HIP_DEVICE_COMPILE__
-#endif
-#if defined(__AMDGCN__) && defined(__HIP__)
-#define __HIP_DEVICE_COMPILE__ 1
-#else
-#define __HIP_DEVICE_COMPILE__ 0
-#endif
+// __HIP_DEVICE_COMPILE__ is clang's own: 1 in the device half, not defined in the host half.
 
 #define __HIP_ARCH_HAS_WARP_BALLOT__ 1
 #define __HIP_ARCH_HAS_WARP_SHUFFLE__ 1
