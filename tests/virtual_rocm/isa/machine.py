@@ -39,7 +39,7 @@ def words_of(values: object) -> Words:
     """64 lanes of 32-bit words out of a scalar or an array of any 32-bit type."""
     array = numpy.asarray(values)
     if array.dtype.kind in "iub" and array.dtype.itemsize != 4:
-        array = (array.astype(object) & 0xFFFFFFFF).astype(numpy.uint32)
+        array = (array.astype(numpy.uint64) & numpy.uint64(0xFFFFFFFF)).astype(numpy.uint32)
     if array.dtype == numpy.float64:
         raise TypeError("give float32, or the two halves of a double")
     return numpy.broadcast_to(array, (LANES,)).copy().view(numpy.uint32)

@@ -63,6 +63,20 @@ class HostMode {
   std::uint32_t saved_;
 };
 
+// Population count in operations that vectors have.
+inline std::uint32_t count_bits(std::uint32_t a) {
+  a -= a >> 1 & 0x55555555;
+  a = (a & 0x33333333) + (a >> 2 & 0x33333333);
+  return ((a + (a >> 4)) & 0x0f0f0f0f) * 0x01010101 >> 24;
+}
+
+// A 64-bit operand as its two words. Functions on pairs become vector code, as the words are in different rows; functions on
+// 64-bit integers mostly do not.
+struct Pair {
+  std::uint32_t low;
+  std::uint32_t high;
+};
+
 template <typename Word>
 inline Word scalar_value(const Operation* operation, Wave* wave, unsigned index) {
   const std::uint32_t offset = operation->source[index];
@@ -117,7 +131,8 @@ class Source<Word, false, kSigned> {
   Source(const Operation* operation, Wave* wave, unsigned index)
       : rows_(wave->at<std::uint32_t>(operation->source[index])), sign_(operation->immediate, index) {}
   Word operator[](unsigned lane) const {
-    if constexpr (sizeof(Word) == 4) return sign_.apply(rows_[lane]);
+    if constexpr (std::is_same_v<Word, Pair>) return Pair{rows_[lane], rows_[kLanes + lane]};
+    else if constexpr (sizeof(Word) == 4) return sign_.apply(rows_[lane]);
     else return sign_.apply(rows_[lane] | static_cast<std::uint64_t>(rows_[kLanes + lane]) << 32);
   }
 
@@ -144,6 +159,16 @@ inline std::uint64_t collect_mask(const std::uint32_t* words) {
     mask |= static_cast<std::uint64_t>(static_cast<unsigned>(_mm256_movemask_ps(eight))) << (8 * byte);
   }
   return mask;
+}
+
+inline void store(std::uint32_t* rows, unsigned lane, Pair value) {
+  rows[lane] = value.low;
+  rows[kLanes + lane] = value.high;
+}
+
+inline void store_masked(std::uint32_t* rows, unsigned lane, Pair value, std::uint32_t mask) {
+  rows[lane] = mask ? value.low : rows[lane];
+  rows[kLanes + lane] = mask ? value.high : rows[kLanes + lane];
 }
 
 template <typename Word>
@@ -174,13 +199,13 @@ struct Lanes<kFunction> {
     if (wave->exec() == kAllLanes) [[likely]] {
 #pragma GCC ivdep
       for (unsigned lane = 0; lane < kLanes; ++lane) {
-        store<Result>(destination, lane, kFunction(std::get<kIndex>(sources)[lane]...));
+        store(destination, lane, kFunction(std::get<kIndex>(sources)[lane]...));
       }
     } else {
       const std::uint32_t* const masks = wave->masks();
 #pragma GCC ivdep
       for (unsigned lane = 0; lane < kLanes; ++lane) {
-        store_masked<Result>(destination, lane, kFunction(std::get<kIndex>(sources)[lane]...), masks[lane]);
+        store_masked(destination, lane, kFunction(std::get<kIndex>(sources)[lane]...), masks[lane]);
       }
     }
   }
@@ -201,7 +226,7 @@ struct Lanes<kFunction> {
   static __attribute__((noinline)) void run_modified(ModifiedOperands& operands, std::index_sequence<kIndex...>) {
 #pragma GCC ivdep
     for (unsigned lane = 0; lane < kLanes; ++lane) {
-      store<Result>(operands.result, lane, kFunction(operands.get<Arguments>(kIndex, lane)...));
+      store(operands.result, lane, kFunction(operands.get<Arguments>(kIndex, lane)...));
     }
   }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <type_traits>
 
 #include "engine/operation.hpp"
 
@@ -21,6 +22,7 @@ struct ModifiedOperands {
   template <typename Word>
   Word get(std::size_t index, unsigned lane) const {
     if constexpr (sizeof(Word) == 4) return source[index][lane];
+    else if constexpr (!std::is_integral_v<Word>) return Word{source[index][lane], source[index][engine::kLanes + lane]};
     else return source[index][lane] | static_cast<std::uint64_t>(source[index][engine::kLanes + lane]) << 32;
   }
 };

@@ -50,7 +50,8 @@ Scaled<typename Format::Word> scale(typename Format::Word a, typename Format::Wo
   if (is_denormal<Format>(denominator)) return {times(Scale::kPower), false};
   const bool reciprocal_is_denormal = is_denormal<Format>(Format::bits(Value{1} / d));
   const bool quotient_is_denormal = is_denormal<Format>(Format::bits(n / d));
-  if (reciprocal_is_denormal && quotient_is_denormal) return {wants_denominator ? times(Scale::kPower) : a, true};
+  // The denominator comes down alone, so the quotient goes up, and v_div_fmas takes it down again.
+  if (reciprocal_is_denormal && quotient_is_denormal) return {wants_denominator ? times(-Scale::kPower) : a, true};
   if (reciprocal_is_denormal) return {times(-Scale::kPower), false};
   if (quotient_is_denormal) return {wants_numerator ? times(Scale::kPower) : a, true};
   if (exponent<Format>(numerator) <= Scale::kTiny) return {times(Scale::kPower), false};

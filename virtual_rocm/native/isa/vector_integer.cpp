@@ -21,7 +21,7 @@ i32 low24(u32 value) { return s(value << 8) >> 8; }
 u32 ulow24(u32 value) { return value & 0xffffff; }
 
 u32 mov(u32 a) { return a; }
-u64 mov64(u64 a) { return a; }
+Pair mov64(Pair a) { return a; }
 u32 bit_not(u32 a) { return ~a; }
 u32 add(u32 a, u32 b) { return a + b; }
 u32 sub(u32 a, u32 b) { return a - b; }
@@ -45,7 +45,7 @@ u32 mul_u24(u32 a, u32 b) { return ulow24(a) * ulow24(b); }
 u32 mul_hi_i24(u32 a, u32 b) { return static_cast<u32>(static_cast<i64>(low24(a)) * low24(b) >> 32); }
 u32 mul_hi_u24(u32 a, u32 b) { return static_cast<u32>(static_cast<u64>(ulow24(a)) * ulow24(b) >> 32); }
 u32 bfm(u32 a, u32 b) { return ((1u << (a & 31)) - 1) << (b & 31); }
-u32 bcnt(u32 a, u32 b) { return static_cast<u32>(std::popcount(a)) + b; }
+u32 bcnt(u32 a, u32 b) { return count_bits(a) + b; }
 
 u32 reverse(u32 a) {
   a = (a >> 1 & 0x55555555) | (a & 0x55555555) << 1;

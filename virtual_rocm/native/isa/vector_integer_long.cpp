@@ -78,6 +78,39 @@ u32 perm(u32 a, u32 b, u32 selectors) {
   return out;
 }
 
+// With the same selectors in every lane, each byte of the result is one shift and mask over all lanes.
+template <unsigned kScalars>
+const Operation* perm_by_scalar(const Operation* operation, Wave* wave) {
+  const Source<u32, (kScalars & 1) != 0, false> high(operation, wave, 0);
+  const Source<u32, (kScalars & 2) != 0, false> low(operation, wave, 1);
+  const u32 selectors = scalar_value<u32>(operation, wave, 2);
+  alignas(64) u32 out[kLanes] = {};
+  for (unsigned at = 0; at < 32; at += 8) {
+    const u32 selector = selectors >> at & 0xff;
+    const bool from_high = selector < 8 ? selector >= 4 : selector >= 10;
+    if (selector < 8) {
+      const u32 down = 8 * (selector & 3);
+#pragma GCC ivdep
+      for (unsigned lane = 0; lane < kLanes; ++lane) {
+        const u32 word = from_high ? high[lane] : low[lane];
+        out[lane] |= (word >> down & 0xff) << at;
+      }
+    } else if (selector < 12) {
+      const u32 up = selector & 1 ? 0 : 16;
+      for (unsigned lane = 0; lane < kLanes; ++lane) {
+        const u32 word = from_high ? high[lane] : low[lane];
+        out[lane] |= (u(s(word << up) >> 31) & 0xff) << at;
+      }
+    } else if (selector > 12) {
+      for (unsigned lane = 0; lane < kLanes; ++lane) out[lane] |= 0xffu << at;
+    }
+  }
+  u32* const destination = wave->at<u32>(operation->destination);
+  const u32* const masks = wave->masks();
+  for (unsigned lane = 0; lane < kLanes; ++lane) destination[lane] = masks[lane] ? out[lane] : destination[lane];
+  return operation + 1;
+}
+
 u32 xad(u32 a, u32 b, u32 c) { return (a ^ b) + c; }
 u32 lshl_add(u32 a, u32 b, u32 c) { return (a << (b & 31)) + c; }
 u32 add_lshl(u32 a, u32 b, u32 c) { return (a + b) << (c & 31); }
@@ -91,10 +124,31 @@ u32 clamp_u(u64 value) { return value > UINT32_MAX ? UINT32_MAX : static_cast<u3
 u32 mad_i24_sat(u32 a, u32 b, u32 c) { return clamp_i(static_cast<i64>(s(a << 8) >> 8) * (s(b << 8) >> 8) + s(c)); }
 u32 mad_u24_sat(u32 a, u32 b, u32 c) { return clamp_u(static_cast<u64>(a & 0xffffff) * (b & 0xffffff) + c); }
 
-u64 lshlrev64(u32 a, u64 b) { return b << (a & 63); }
-u64 lshrrev64(u32 a, u64 b) { return b >> (a & 63); }
-u64 ashrrev64(u32 a, u64 b) { return static_cast<u64>(static_cast<i64>(b) >> (a & 63)); }
-u64 lshl_add64(u64 a, u32 b, u64 c) { return (a << (b & 7)) + c; }
+// Shifts of pairs without branches: by the amount modulo 32, then by a whole word. (x >> 1 >> (31 − n) is x >> (32 − n),
+// and 0 for n = 0.)
+Pair lshlrev64(u32 a, Pair b) {
+  const u32 amount = a & 31;
+  const u32 low = b.low << amount;
+  const u32 high = b.high << amount | b.low >> 1 >> (31 - amount);
+  return a & 32 ? Pair{0, low} : Pair{low, high};
+}
+Pair lshrrev64(u32 a, Pair b) {
+  const u32 amount = a & 31;
+  const u32 high = b.high >> amount;
+  const u32 low = b.low >> amount | b.high << 1 << (31 - amount);
+  return a & 32 ? Pair{high, 0} : Pair{low, high};
+}
+Pair ashrrev64(u32 a, Pair b) {
+  const u32 amount = a & 31;
+  const u32 high = u(s(b.high) >> amount);
+  const u32 low = b.low >> amount | b.high << 1 << (31 - amount);
+  return a & 32 ? Pair{high, u(s(b.high) >> 31)} : Pair{low, high};
+}
+Pair lshl_add64(Pair a, u32 b, Pair c) {
+  const Pair shifted = lshlrev64(b & 7, a);
+  const u32 low = shifted.low + c.low;
+  return {low, shifted.high + c.high + (low < c.low ? 1u : 0u)};
+}
 
 }  // namespace
 
@@ -122,6 +176,9 @@ void add_integer_long(HandlerTable& table) {
   table.add_modified<sad_hi_u8>(v_sad_hi_u8);
   table.add_modified<msad_u8>(v_msad_u8);
   table.add<perm>(v_perm_b32);
+  table[v_perm_b32].plain[4] = &perm_by_scalar<4>;
+  table[v_perm_b32].plain[5] = &perm_by_scalar<5>;
+  table[v_perm_b32].plain[6] = &perm_by_scalar<6>;
   table.add<xad>(v_xad_u32);
   table.add<lshl_add>(v_lshl_add_u32);
   table.add<add_lshl>(v_add_lshl_u32);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // Vector instructions that read or write a mask with one bit for each lane: selects, carries, wide multiply-adds, mbcnt.
-#include <bit>
-
 #include "isa/handlers.hpp"
 
 namespace virtual_rocm::isa {
@@ -10,7 +8,7 @@ namespace {
 
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
-using i64 = std::int64_t;
+using i32 = std::int32_t;
 
 std::uint64_t mask_source(const Operation* operation, Wave* wave) { return scalar_value<u64>(operation, wave, 2); }
 
@@ -113,39 +111,54 @@ template <bool kSigned, unsigned kScalars>
 const Operation* multiply_add(const Operation* operation, Wave* wave) {
   const Source<u32, (kScalars & 1) != 0, false> left(operation, wave, 0);
   const Source<u32, (kScalars & 2) != 0, false> right(operation, wave, 1);
-  const Source<u64, (kScalars & 4) != 0, false> addend(operation, wave, 2);
+  const Source<Pair, (kScalars & 4) != 0, false> addend(operation, wave, 2);
   alignas(64) u32 out[kLanes];
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
 #pragma GCC ivdep
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    u64 product = static_cast<u64>(left[lane]) * right[lane];
-    if constexpr (kSigned) {
-      product = static_cast<u64>(static_cast<i64>(static_cast<std::int32_t>(left[lane])) *
-                                 static_cast<std::int32_t>(right[lane]));
-    }
-    const u64 c = addend[lane];
-    const u64 sum = product + c;
-    const bool signed_overflow = ((~(product ^ c) & (product ^ sum)) >> 63) != 0;
-    const bool carry = kSigned ? (static_cast<i64>(sum) < 0) != signed_overflow : sum < c;
-    out[lane] = carry ? masks[lane] : 0;
-    store_masked(destination, lane, sum, masks[lane]);
+    const u32 a = left[lane];
+    const u32 b = right[lane];
+    const Pair c = addend[lane];
+    u32 high_product = static_cast<u32>(static_cast<u64>(a) * b >> 32);
+    // A negative factor counts 2^32 too much in the unsigned product.
+    if constexpr (kSigned) high_product -= (static_cast<i32>(a) >> 31 & b) + (static_cast<i32>(b) >> 31 & a);
+    const u32 low = a * b + c.low;
+    const u32 carry = low < c.low ? 1 : 0;
+    const u32 high = high_product + c.high + carry;
+    // The carry out of the 64-bit sum; for signed operands, the sign of the exact sum.
+    const u32 unsigned_carry = high < c.high || (carry != 0 && high == c.high) ? ~0u : 0;
+    const u32 overflow = (~(high_product ^ c.high) & (high_product ^ high)) >> 31;
+    const u32 signed_carry = (high >> 31) != overflow ? ~0u : 0;
+    out[lane] = (kSigned ? signed_carry : unsigned_carry) & masks[lane];
+    store_masked(destination, lane, Pair{low, high}, masks[lane]);
   }
   wave->set_scalar_pair(operation->instruction.second_destination, collect_mask(out));
   return operation + 1;
 }
+
+// For each lane the mask of those below it, of the low or the high 32.
+struct LanesBelow {
+  alignas(64) u32 words[kLanes] = {};
+  constexpr explicit LanesBelow(bool high) {
+    for (unsigned lane = 0; lane < kLanes; ++lane) {
+      const u64 below = (u64{1} << lane) - 1;
+      words[lane] = static_cast<u32>(high ? below >> 32 : below);
+    }
+  }
+};
 
 // Counts the bits of source 0 that belong to lanes below this one, of the low or the high 32 lanes.
 template <bool kHigh, unsigned kScalars>
 const Operation* count_below(const Operation* operation, Wave* wave) {
   const Source<u32, (kScalars & 1) != 0, false> bits(operation, wave, 0);
   const Source<u32, (kScalars & 2) != 0, false> base(operation, wave, 1);
+  static constexpr LanesBelow kBelow(kHigh);
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
+#pragma GCC ivdep
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const u64 below = (u64{1} << lane) - 1;
-    const u32 counted = bits[lane] & static_cast<u32>(kHigh ? below >> 32 : below);
-    const u32 value = static_cast<u32>(std::popcount(counted)) + base[lane];
+    const u32 value = count_bits(bits[lane] & kBelow.words[lane]) + base[lane];
     destination[lane] = masks[lane] ? value : destination[lane];
   }
   return operation + 1;

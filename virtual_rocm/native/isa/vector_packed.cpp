@@ -52,15 +52,10 @@ u32 fma_f16(u32 a, u32 b, u32 c) {
   return double_to_half(product + static_cast<double>(half_to_float(c)));
 }
 
-u64 pair(u32 low, u32 high) { return low | static_cast<u64>(high) << 32; }
-u32 low(u64 value) { return static_cast<u32>(value); }
-u32 high(u64 value) { return static_cast<u32>(value >> 32); }
-u64 pk_add(u64 a, u64 b) { return pair(add<Single>(low(a), low(b)), add<Single>(high(a), high(b))); }
-u64 pk_mul(u64 a, u64 b) { return pair(mul<Single>(low(a), low(b)), mul<Single>(high(a), high(b))); }
+Pair pk_add(Pair a, Pair b) { return {add<Single>(a.low, b.low), add<Single>(a.high, b.high)}; }
+Pair pk_mul(Pair a, Pair b) { return {mul<Single>(a.low, b.low), mul<Single>(a.high, b.high)}; }
 u32 fma_f32(u32 a, u32 b, u32 c) { return as_bits(__builtin_fmaf(as_float(a), as_float(b), as_float(c))); }
-u64 pk_fma(u64 a, u64 b, u64 c) {
-  return pair(fma_f32(low(a), low(b), low(c)), fma_f32(high(a), high(b), high(c)));
-}
+Pair pk_fma(Pair a, Pair b, Pair c) { return {fma_f32(a.low, b.low, c.low), fma_f32(a.high, b.high, c.high)}; }
 
 u32 fma_to_half(u32 a, u32 b, u32 c) { return float_to_half(as_float(fma_f32(a, b, c))); }
 
