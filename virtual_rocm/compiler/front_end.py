@@ -76,7 +76,7 @@ class DependencyRecord:
 
     @classmethod
     def of_makefile(cls, text: str) -> DependencyRecord:
-        """From the rule that clang's ``-MD`` writes."""
+        """From the rule that clang writes as it does for make."""
         names = text.split(":", 1)[1].replace("\\\n", " ").replace("\\ ", "\0").split()
         paths = [name.replace("\0", " ").replace("$$", "$") for name in names]
         return cls({path: content_key(Path(path).read_bytes()) for path in sorted(set(paths))})
@@ -124,9 +124,12 @@ def compile_to_bitcode(
                 *([] if optimise else ["-Xclang", "-disable-llvm-passes"]),
                 "-emit-llvm",
                 "-c",
-                "-MD",
-                "-MF",
-                str(rule),
+                # Past clang's driver, whose -MD newer releases do not hand on to the device half.
+                *(
+                    word
+                    for option in ("-dependency-file", str(rule), "-sys-header-deps", "-MT", "it")
+                    for word in ("-Xclang", option)
+                ),
                 "-x",
                 "hip",
                 str(source),
