@@ -102,7 +102,7 @@ def to_precision(bits: int, lowest: int, highest: int) -> Callable[[Fraction], f
 
     def rounded(value: Fraction) -> float:
         magnitude = abs(value)
-        exponent = math.floor(math.log2(magnitude)) if magnitude < Fraction(2) ** 1023 else 1023
+        exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
         while Fraction(2) ** (exponent + 1) <= magnitude:
             exponent += 1
         while Fraction(2) ** exponent > magnitude:
@@ -110,8 +110,8 @@ def to_precision(bits: int, lowest: int, highest: int) -> Callable[[Fraction], f
         unit = Fraction(2) ** (max(exponent, lowest) - bits + 1)
         out = round(magnitude / unit) * unit
         if out >= Fraction(2) ** (highest + 1):
-            return math.copysign(math.inf, value)
-        return math.copysign(float(out), value)
+            return math.inf if value > 0 else -math.inf
+        return float(out) if value > 0 else -float(out)
 
     return rounded
 

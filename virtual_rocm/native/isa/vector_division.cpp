@@ -49,7 +49,8 @@ Scaled<typename Format::Word> scale(typename Format::Word a, typename Format::Wo
   }
   if (is_denormal<Format>(denominator)) return {times(Scale::kPower), false};
   const bool reciprocal_is_denormal = is_denormal<Format>(Format::bits(Value{1} / d));
-  const bool quotient_is_denormal = is_denormal<Format>(Format::bits(n / d));
+  // A quotient that underflows altogether counts too: unscaled operands would be brought up, and the denominator overflow.
+  const bool quotient_is_denormal = exponent<Format>(Format::bits(n / d)) == 0;
   // The denominator comes down alone, so the quotient goes up, and v_div_fmas takes it down again.
   if (reciprocal_is_denormal && quotient_is_denormal) return {wants_denominator ? times(-Scale::kPower) : a, true};
   if (reciprocal_is_denormal) return {times(-Scale::kPower), false};
@@ -116,6 +117,7 @@ typename Format::Word fixup(typename Format::Word quotient, typename Format::Wor
   if (d == Format::kInfinity && n == Format::kInfinity) return kInvalid;
   if (d == 0 || n == Format::kInfinity) return sign | Format::kInfinity;
   if (d == Format::kInfinity || n == 0) return sign;
+  if (exponent<Format>(numerator) - exponent<Format>(denominator) < -(Format::kBias + Format::kFraction)) return sign;
   // Finite operands whose refinement overflowed on the way.
   if (q > Format::kInfinity) return sign | Format::kInfinity;
   return sign | q;

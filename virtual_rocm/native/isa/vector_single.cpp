@@ -5,8 +5,6 @@
 
 namespace virtual_rocm::isa {
 
-extern const float kOpaqueOne = 1.0f;
-
 namespace {
 
 using u32 = std::uint32_t;
