@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from virtual_rocm.compiler.container import Container
 
-from .conftest import PROGRAMS, Hipcc
+from .conftest import PROGRAMS, ROOT, Hipcc
 
 SOURCE = PROGRAMS / "header_features.hip"
 KERNELS = {
@@ -42,6 +44,24 @@ def test_every_kernel_generates_code(hipcc: Hipcc, tmp_path: Path) -> None:
 def test_the_host_half_compiles_without_a_warning(hipcc: Hipcc, tmp_path: Path) -> None:
     result = hipcc("-c", "-std=c++17", "-Wall", "-Wextra", "-Werror", SOURCE, "-o", tmp_path / "it.o")
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("compiler", "source", "standard"),
+    [
+        ("g++", "host_only.cpp", "c++17"),
+        ("g++", "host_only.cpp", "c++20"),
+        ("clang++-19", "host_only.cpp", "c++17"),
+        ("gcc", "host_only.c", "c11"),
+    ],
+)
+def test_ordinary_compilers_read_the_host_interface(compiler: str, source: str, standard: str) -> None:
+    program = shutil.which(compiler)
+    if program is None:
+        pytest.skip(f"no {compiler} here")
+    command = [program, f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-D__HIP_PLATFORM_AMD__"]
+    include = ROOT / "virtual_rocm" / "include"
+    subprocess.run([*command, f"-I{include}", "-fsyntax-only", str(PROGRAMS / source)], check=True)
 
 
 # Folders with sources to compile, each with its kernels below src/ and its headers in include/, src/ and 3rdparty/*/include.

@@ -15,9 +15,19 @@
 
 namespace virtual_rocm_hip {
 
-// What the compiler calls a vector; arithmetic on ours goes through it, so it stays packed where hardware can.
+#if defined(__clang__)
+// What the compiler calls a vector.
 template <typename T, unsigned N>
 using NativeVector __attribute__((ext_vector_type(N))) = T;
+#else
+// Host compilers without such vectors have a plain array in its place.
+template <typename T, unsigned N>
+struct NativeVector {
+  T d[N];
+  constexpr T& operator[](std::size_t index) { return d[index]; }
+  constexpr T operator[](std::size_t index) const { return d[index]; }
+};
+#endif
 
 }  // namespace virtual_rocm_hip
 
