@@ -141,7 +141,7 @@ def _symbols(
             needs.append(
                 NeededSymbol(name, library, version, binding == _STB_WEAK, index in called and index not in taken)
             )
-        else:
+        elif name != version:  # linkers define a symbol for each version, too
             gives.append(GivenSymbol(name, version))
     return tuple(needs), tuple(gives)
 

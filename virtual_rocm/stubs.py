@@ -60,7 +60,7 @@ def is_data(symbol: NeededSymbol) -> bool:
     """Whether a needed symbol is an object and not a function, as far as its name and use tell.
 
     An undefined symbol has no type. One that is only called is a function; among the others, C++ names tell: a function's
-    mangled name ends in its parameters' types, a variable's ends with the name.
+    mangled name ends in its parameters' types, a variable's ends with the name. A C name does not tell: a function, then.
     """
     if symbol.called:
         return False
@@ -102,7 +102,7 @@ def stub_source(plan: StubPlan) -> tuple[str, str]:
                 f"long f_{index}(long a, long b, long c) {{ (void)a; (void)b; (void)c; {body} }}"
             )
         if symbol.version is not None:
-            lines.append(f'__asm__(".symver {label},{symbol.name}@{symbol.version}");')
+            lines.append(f'__asm__(".symver {label},{symbol.name}@@{symbol.version}");')
             versions.setdefault(symbol.version, []).append(symbol.name)
     script = "".join(f"{version} {{ global: {' '.join(f'{n};' for n in names)} }};\n" for version, names in versions.items())
     return "\n".join(lines) + "\n", script
