@@ -56,6 +56,7 @@ struct Outcome {
   std::uint64_t turns = 0;
   std::uint32_t most_resident_blocks = 0;
   double seconds = 0;              ///< of its life on the device
+  double processor_seconds = 0;    ///< of the engine's thread in that time, other launches included
 };
 
 struct Launch {

@@ -7,7 +7,9 @@
 #include <mutex>
 #include <thread>
 
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include "engine/engine.hpp"
 #include "engine/scheduler/launch_state.hpp"
@@ -38,6 +40,12 @@ constexpr double kLongestIdleStep = 0.1;
   } while (--budget != 0 && operation != nullptr);
   *left = budget;
   return operation;
+}
+
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 double seconds_between(Clock::time_point begin, Clock::time_point end) {
@@ -121,6 +129,7 @@ class Executor::Implementation {
  private:
   void run() {
     SignalGuard::install();
+    pthread_setname_np(pthread_self(), "virtual-gpu");
     while (attend()) {
       if (active_.empty()) continue;
       bool progressed = false;
@@ -133,7 +142,7 @@ class Executor::Implementation {
       ++round_number_;
       if (progressed)
         idle_rounds_ = 0;
-      else
+      else if (++idle_rounds_ > 1)
         rest();
     }
   }
@@ -168,6 +177,7 @@ class Executor::Implementation {
     const Clock::time_point now = Clock::now();
     for (LaunchState* launch : started) {
       launch->began = launch->progressed_at = now;
+      launch->processor_began = processor_seconds();
       for (Observer* observer : launch_observers_) observer->on_launch(launch->information());
     }
     if (!started.empty()) last_time_ = now;
@@ -192,7 +202,7 @@ class Executor::Implementation {
   // Gives every wave of a launch that can move a turn. Whether something happened that others can see.
   bool round(LaunchState& launch) {
     while (launch.resident.size() < launch.resident_target && launch.next_block < launch.total_blocks)
-      launch.start_block(waves_);
+      launch.start_block(memory_);
     order_.clear();
     for (const auto& block : launch.resident)
       for (Wave* wave : block->waves)
@@ -210,7 +220,7 @@ class Executor::Implementation {
       progressed |= (change & kGlobalProgress) != 0;
       block_ended |= wave->state == WaveState::finished && wave->block->running == 0;
     }
-    if (block_ended) launch.retire_blocks(waves_);
+    if (block_ended) launch.retire_blocks(memory_);
     return grow(launch, progressed, block_ended);
   }
 
@@ -227,9 +237,10 @@ class Executor::Implementation {
     return progressed || (can_grow && launch.idle_rounds < kIdleRoundsBeforeGrowth);
   }
 
-  // A wave that has been waiting for a while, and whose word has not changed, need not run in every round.
+  // A wave that has been waiting for a while, and whose word has not changed, need not run in every round in which
+  // others move. The word is only a guess (the last that it read), so when nobody moves, everybody is asked.
   bool is_patient(Wave& wave) {
-    if (wave.spins < kPatientSpins || (round_number_ + wave.index) % kPatience == 0) return false;
+    if (idle_rounds_ != 0 || wave.spins < kPatientSpins || (round_number_ + wave.index) % kPatience == 0) return false;
     std::uint32_t value = 0;
     return peek(wave, value) && value == wave.polled_value;
   }
@@ -314,8 +325,9 @@ class Executor::Implementation {
       }
       const std::unique_ptr<LaunchState> launch = std::move(active_[index]);
       active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
-      launch->abandon_blocks(waves_);
+      launch->abandon_blocks(memory_);
       launch->outcome.seconds = seconds_between(launch->began, now);
+      launch->outcome.processor_seconds = processor_seconds() - launch->processor_began;
       launch->outcome.fault = std::move(launch->fault);
       for (Observer* observer : launch_observers_)
         observer->on_launch_end(launch->information(),
@@ -330,7 +342,7 @@ class Executor::Implementation {
 
   // Nothing could move: perhaps it waits for the host or for another rank, which may need this processor.
   void rest() {
-    if (++idle_rounds_ < kYieldsBeforeSleep)
+    if (idle_rounds_ < kYieldsBeforeSleep)
       sched_yield();
     else
       std::this_thread::sleep_for(kSleep);
@@ -351,7 +363,7 @@ class Executor::Implementation {
 
   // The executor's thread alone.
   Worker worker_;
-  WavePool waves_;
+  BlockMemory memory_;
   std::vector<std::unique_ptr<LaunchState>> active_;
   std::vector<Wave*> order_;
   std::vector<Observer*> launch_observers_;

@@ -121,10 +121,7 @@ LaunchState::LaunchState(Launch the_launch, std::uint64_t the_number, const Knob
       began(Clock::now()),
       progressed_at(began),
       random(knobs.seed ^ the_number << 32),
-      argument_memory_(argument_bytes(launch)),
-      // A whole vector beyond the end: contiguous masked accesses may form addresses there.
-      lds_pool_(lds_size == 0 ? 0 : lds_size + 64),
-      scratch_pool_(std::size_t{scratch_size} * kLanes) {
+      argument_memory_(argument_bytes(launch)) {
   resident_target = std::min(resident_target, resident_most);
   outcome.launch = number;
   place_arguments();
@@ -177,7 +174,12 @@ void LaunchState::place_arguments() {
   if (kernel.kernarg_size != 0) register_memory(kernarg_, (kernel.kernarg_size + 63) / 64 * 64, "arguments");
 }
 
-void LaunchState::start_block(WavePool& waves) {
+std::size_t LaunchState::lds_bytes() const {
+  // A whole vector beyond the end: contiguous masked accesses may form addresses there.
+  return lds_size == 0 ? 0 : lds_size + kLanes;
+}
+
+void LaunchState::start_block(BlockMemory& memory) {
   std::unique_ptr<Block> block;
   if (spare_blocks_.empty()) {
     block = std::make_unique<Block>();
@@ -191,14 +193,14 @@ void LaunchState::start_block(WavePool& waves) {
   block->index.y = static_cast<std::uint32_t>(next_block / launch.grid.x % launch.grid.y);
   block->index.z = static_cast<std::uint32_t>(next_block / launch.grid.x / launch.grid.y);
   ++next_block;
-  block->lds = lds_pool_.take();
+  block->lds = memory.buffers.take(lds_bytes());
   if (block->lds != nullptr) std::memset(block->lds, 0, lds_size);
   block->running = waves_in_block;
   block->at_barrier = 0;
   block->waves.clear();
   for (std::uint32_t index = 0; index < waves_in_block; ++index) {
-    Wave* wave = waves.take();
-    wave->scratch = scratch_pool_.take();
+    Wave* wave = memory.waves.take();
+    wave->scratch = memory.buffers.take(scratch_bytes());
     start_wave(*wave, *block, index);
     block->waves.push_back(wave);
   }
@@ -208,11 +210,8 @@ void LaunchState::start_block(WavePool& waves) {
 
 void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
   const Kernel& kernel = *launch.kernel;
-  // Hardware leaves what the wave before left there; zeros make runs equal. One register more: v0 is always set.
-  const std::uint32_t vgprs = std::min(kernel.accumulator_offset, kernel.vgpr_count);
-  std::memset(wave.vector, 0, std::size_t{std::max(1u, vgprs)} * kLanes * sizeof(std::uint32_t));
-  if (kernel.agpr_count != 0)
-    std::memset(wave.vector[kFirstAccumulator], 0, std::size_t{kernel.agpr_count} * kLanes * sizeof(std::uint32_t));
+  // Vector registers keep what the wave before left in them, as on hardware: clearing them would be half the cost of a
+  // wave that has nothing to do, of which large grids have thousands.
   std::memset(wave.scalar, 0, operand::kInlineConstant0 * sizeof(std::uint32_t));
   wave.set_scc(false);
 
@@ -265,18 +264,18 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
   wave.instructions = 0;
 }
 
-void LaunchState::release(Block& block, WavePool& waves) {
+void LaunchState::release(Block& block, BlockMemory& memory) {
   for (Wave* wave : block.waves) {
     outcome.instructions += wave->instructions;
-    scratch_pool_.give_back(wave->scratch);
-    waves.give_back(wave);
+    memory.buffers.give_back(wave->scratch, scratch_bytes());
+    memory.waves.give_back(wave);
   }
   block.waves.clear();
-  lds_pool_.give_back(block.lds);
+  memory.buffers.give_back(block.lds, lds_bytes());
   block.lds = nullptr;
 }
 
-void LaunchState::retire_blocks(WavePool& waves) {
+void LaunchState::retire_blocks(BlockMemory& memory) {
   std::size_t kept = 0;
   for (std::size_t index = 0; index < resident.size(); ++index) {
     if (resident[index]->running != 0) {
@@ -284,15 +283,15 @@ void LaunchState::retire_blocks(WavePool& waves) {
       ++kept;
       continue;
     }
-    release(*resident[index], waves);
+    release(*resident[index], memory);
     ++finished_blocks;
     spare_blocks_.push_back(std::move(resident[index]));
   }
   std::erase(resident, nullptr);
 }
 
-void LaunchState::abandon_blocks(WavePool& waves) {
-  for (auto& block : resident) release(*block, waves);
+void LaunchState::abandon_blocks(BlockMemory& memory) {
+  for (auto& block : resident) release(*block, memory);
   resident.clear();
 }
 

@@ -29,11 +29,11 @@ struct LaunchState {
   LaunchState& operator=(const LaunchState&) = delete;
 
   /// Makes the next block resident, with its waves ready to start.
-  void start_block(WavePool& waves);
+  void start_block(BlockMemory& memory);
   /// Takes finished blocks out of `resident`.
-  void retire_blocks(WavePool& waves);
+  void retire_blocks(BlockMemory& memory);
   /// Takes all blocks out, finished or not.
-  void abandon_blocks(WavePool& waves);
+  void abandon_blocks(BlockMemory& memory);
 
   bool ended() const { return fault.has_value() || finished_blocks == total_blocks; }
   LaunchInformation information() const { return {number, launch.kernel, launch.grid, launch.block}; }
@@ -57,21 +57,22 @@ struct LaunchState {
   std::optional<Fault> fault;
   Outcome outcome;
   Clock::time_point began;
+  double processor_began = 0;
   Clock::time_point progressed_at;
   Random random;
 
  private:
   void place_arguments();
   void start_wave(Wave& wave, Block& block, std::uint32_t index);
-  void release(Block& block, WavePool& waves);
+  void release(Block& block, BlockMemory& memory);
+  std::size_t lds_bytes() const;
+  std::size_t scratch_bytes() const { return std::size_t{scratch_size} * kLanes; }
 
   Pages argument_memory_;
   std::uint64_t kernarg_ = 0;
   std::uint64_t packet_ = 0;
   std::uint64_t queue_ = 0;
   std::vector<std::uint64_t> allocations_;
-  BufferPool lds_pool_;
-  BufferPool scratch_pool_;
   std::vector<std::unique_ptr<Block>> spare_blocks_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/scheduler/wave_memory.hpp"
 
+#include <bit>
 #include <new>
 #include <utility>
 
@@ -46,15 +47,27 @@ Wave* WavePool::take() {
   return wave;
 }
 
-std::uint8_t* BufferPool::take() {
-  if (size_ == 0) return nullptr;
-  if (free_.empty()) {
-    chunks_.emplace_back(size_);
+// Few sizes, so that kernels share buffers: pages up to 64 KiB, then powers of two.
+std::size_t BufferPool::round_up(std::size_t size) {
+  constexpr std::size_t kPage = 4096;
+  constexpr std::size_t kManyPages = 16 * kPage;
+  return size <= kManyPages ? (size + kPage - 1) / kPage * kPage : std::bit_ceil(size);
+}
+
+std::uint8_t* BufferPool::take(std::size_t size) {
+  if (size == 0) return nullptr;
+  auto& free = free_[round_up(size)];
+  if (free.empty()) {
+    chunks_.emplace_back(round_up(size));
     return chunks_.back().data();
   }
-  std::uint8_t* buffer = free_.back();
-  free_.pop_back();
+  std::uint8_t* buffer = free.back();
+  free.pop_back();
   return buffer;
+}
+
+void BufferPool::give_back(std::uint8_t* buffer, std::size_t size) {
+  if (buffer != nullptr) free_[round_up(size)].push_back(buffer);
 }
 
 }  // namespace virtual_rocm::engine

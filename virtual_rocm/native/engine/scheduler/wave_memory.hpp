@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "engine/wave.hpp"
@@ -36,20 +37,25 @@ class WavePool {
   std::vector<Wave*> free_;
 };
 
-/// Buffers of one size that can be used again: a launch's LDS or scratch.
+/// Buffers that can be used again: blocks' LDS, waves' scratch. They are kept from launch to launch, because the first
+/// touch of fresh memory costs more than all else that starting a wave does. Contents are what was left there.
 class BufferPool {
  public:
-  explicit BufferPool(std::size_t size) : size_(size) {}
-  std::uint8_t* take();
-  void give_back(std::uint8_t* buffer) {
-    if (buffer != nullptr) free_.push_back(buffer);
-  }
-  std::size_t size() const { return size_; }
+  /// Null for a size of 0.
+  std::uint8_t* take(std::size_t size);
+  void give_back(std::uint8_t* buffer, std::size_t size);
 
  private:
-  std::size_t size_;
+  static std::size_t round_up(std::size_t size);
+
   std::vector<Pages> chunks_;
-  std::vector<std::uint8_t*> free_;
+  std::map<std::size_t, std::vector<std::uint8_t*>> free_;  // by rounded size
+};
+
+/// What blocks are made of. One thread's.
+struct BlockMemory {
+  WavePool waves;
+  BufferPool buffers;
 };
 
 }  // namespace virtual_rocm::engine
