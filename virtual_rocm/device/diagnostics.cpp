@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// assert and printf on the device: traps with pinned registers, which the engine answers (see native/abi/traps.hpp).
+// assert and printf on the device: traps with pinned registers, which the engine answers (see
+// native/abi/traps.hpp).
 //
-// Everything is inlined into the caller, and this file is compiled without debug information, so that a trap carries the
-// source line of the assert or printf itself.
+// Everything is inlined into the caller, and this file is compiled without debug information, so that a trap
+// carries the source line of the assert or printf itself.
 #include "../native/abi/traps.hpp"
 
 namespace {
@@ -14,11 +15,12 @@ using Descriptor = unsigned long long;
 
 #define VIRTUAL_ROCM_BUILTIN extern "C" __attribute__((always_inline, visibility("hidden")))
 
-VIRTUAL_ROCM_BUILTIN __attribute__((noreturn)) void __assert_fail(Address assertion, Address file, unsigned line,
-                                                                  Address function) {
+VIRTUAL_ROCM_BUILTIN __attribute__((noreturn)) void __assert_fail(Address assertion, Address file,
+                                                                  unsigned line, Address function) {
   asm volatile("s_trap %0"
                :
-               : "n"(abi::kTrapAssertFail), "{v[0:1]}"(assertion), "{v[2:3]}"(file), "{v[4:5]}"(function), "{v6}"(line)
+               : "n"(abi::kTrapAssertFail), "{v[0:1]}"(assertion), "{v[2:3]}"(file), "{v[4:5]}"(function),
+                 "{v6}"(line)
                : "memory");
   __builtin_unreachable();
 }
@@ -38,8 +40,8 @@ VIRTUAL_ROCM_BUILTIN Descriptor __ockl_printf_append_args(Descriptor descriptor,
   asm volatile("s_trap %1"
                : "={v[0:1]}"(next)
                : "n"(abi::kTrapPrintfAppendArgs), "{v[0:1]}"(descriptor), "{v2}"(count), "{v3}"(is_last),
-                 "{v[4:5]}"(slot0), "{v[6:7]}"(slot1), "{v[8:9]}"(slot2), "{v[10:11]}"(slot3), "{v[12:13]}"(slot4),
-                 "{v[14:15]}"(slot5), "{v[16:17]}"(slot6)
+                 "{v[4:5]}"(slot0), "{v[6:7]}"(slot1), "{v[8:9]}"(slot2), "{v[10:11]}"(slot3),
+                 "{v[12:13]}"(slot4), "{v[14:15]}"(slot5), "{v[16:17]}"(slot6)
                : "memory");
   return next;
 }
@@ -49,8 +51,8 @@ VIRTUAL_ROCM_BUILTIN Descriptor __ockl_printf_append_string_n(Descriptor descrip
   Descriptor next;
   asm volatile("s_trap %1"
                : "={v[0:1]}"(next)
-               : "n"(abi::kTrapPrintfAppendString), "{v[0:1]}"(descriptor), "{v[2:3]}"(text), "{v[4:5]}"(length),
-                 "{v6}"(is_last)
+               : "n"(abi::kTrapPrintfAppendString), "{v[0:1]}"(descriptor), "{v[2:3]}"(text),
+                 "{v[4:5]}"(length), "{v6}"(is_last)
                : "memory");
   return next;
 }

@@ -4,7 +4,8 @@
 #pragma once
 
 #if defined(__AMDGCN__)
-// Kept out of line: they are large, and a kernel calls few of them. The pointers of clang's math headers are private.
+// Kept out of line: they are large, and a kernel calls few of them. The pointers of clang's math headers are
+// private.
 #define VIRTUAL_ROCM_MATH extern "C" __attribute__((visibility("hidden")))
 #define VIRTUAL_ROCM_PRIVATE __attribute__((address_space(5)))
 #else
@@ -53,14 +54,16 @@ T value_of(typename Layout<T>::Bits bits) {
   return __builtin_bit_cast(T, bits);
 }
 
-// x × 2^n, rounded once. A large n goes in three steps, of which only the last can lose bits: those before it leave the
-// number far from the subnormal range.
+// x × 2^n, rounded once. A large n goes in three steps, of which only the last can lose bits: those before it
+// leave the number far from the subnormal range.
 template <typename T>
 T scale(T x, int n) {
   using Bits = typename Layout<T>::Bits;
   constexpr int kBias = Layout<T>::kBias;
   constexpr int kFraction = Layout<T>::kFraction;
-  const auto power = [](int exponent) { return value_of<T>(static_cast<Bits>(exponent + kBias) << kFraction); };
+  const auto power = [](int exponent) {
+    return value_of<T>(static_cast<Bits>(exponent + kBias) << kFraction);
+  };
   if (n > kBias) {
     x *= power(kBias);
     n -= kBias;

@@ -59,7 +59,8 @@ def errors(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 def test_all_functions_are_compared(errors: dict[str, float]) -> None:
-    source = (ROOT / "virtual_rocm" / "device" / "math_elementary.cpp").read_text()
+    device = ROOT / "virtual_rocm" / "device"
+    source = "\n".join(path.read_text() for path in device.glob("math_*.cpp"))
     defined = {
         line.split("(")[1].split(",")[0]
         for line in source.splitlines()
@@ -85,13 +86,13 @@ def test_results_are_within_their_bounds(errors: dict[str, float], precision: st
 def test_the_programs_notice_a_wrong_function(toolchain: Toolchain, tmp_path: Path) -> None:
     # The comparison itself: with a sine that is off by one unit it must say so.
     device = ROOT / "virtual_rocm" / "device"
-    source = (device / "math_elementary.cpp").read_text()
+    source = (device / "math_circular.cpp").read_text()
     spoilt = source.replace(
         "double sine(double x) { return sine_cosine(x).sine; }",
         "double sine(double x) { return sine_cosine(x).sine * (1 + 0x1p-20); }",
     )
     assert spoilt != source
-    (tmp_path / "math_elementary.cpp").write_text(spoilt)
+    (tmp_path / "math_circular.cpp").write_text(spoilt)
     program = tmp_path / "accuracy"
     subprocess.run(
         [
@@ -102,7 +103,8 @@ def test_the_programs_notice_a_wrong_function(toolchain: Toolchain, tmp_path: Pa
             "-ffp-contract=off",
             f"-I{device}",
             str(device / "math_basic.cpp"),
-            str(tmp_path / "math_elementary.cpp"),
+            str(device / "math_elementary.cpp"),
+            str(tmp_path / "math_circular.cpp"),
             str(PROGRAMS / "device_math_accuracy.cpp"),
             "-o",
             str(program),

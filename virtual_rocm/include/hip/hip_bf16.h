@@ -26,7 +26,8 @@ struct __attribute__((aligned(2))) __hip_bfloat16 {
  public:
   __HOST_DEVICE__ __hip_bfloat16() = default;
   __HOST_DEVICE__ constexpr __hip_bfloat16(__bf16 value) : __x(value) {}
-  __HOST_DEVICE__ constexpr __hip_bfloat16(const __hip_bfloat16_raw& raw) : __x(__builtin_bit_cast(__bf16, raw.x)) {}
+  __HOST_DEVICE__ constexpr __hip_bfloat16(const __hip_bfloat16_raw& raw)
+      : __x(__builtin_bit_cast(__bf16, raw.x)) {}
   template <typename T, typename std::enable_if<std::is_arithmetic<T>::value, int>::type = 0>
   __HOST_DEVICE__ constexpr __hip_bfloat16(T value) : __x(static_cast<__bf16>(static_cast<float>(value))) {}
 
@@ -58,12 +59,14 @@ struct __attribute__((aligned(2))) __hip_bfloat16 {
 typedef __hip_bfloat16 __nv_bfloat16;
 
 struct __attribute__((aligned(4))) __hip_bfloat162 {
-  // Two plain members, so that a member can be named and passed by reference; the vector form is a copy of the bits.
+  // Two plain members, so that a member can be named and passed by reference; the vector form is a copy of
+  // the bits.
   __hip_bfloat16 x;
   __hip_bfloat16 y;
 
   __HOST_DEVICE__ __hip_bfloat162() = default;
-  __HOST_DEVICE__ constexpr __hip_bfloat162(const __hip_bfloat16& x_, const __hip_bfloat16& y_) : x(x_), y(y_) {}
+  __HOST_DEVICE__ constexpr __hip_bfloat162(const __hip_bfloat16& x_, const __hip_bfloat16& y_)
+      : x(x_), y(y_) {}
   __HOST_DEVICE__ constexpr __hip_bfloat162(const __hip_bfloat162_raw& raw)
       : x(__hip_bfloat16_raw{raw.x}), y(__hip_bfloat16_raw{raw.y}) {}
   __HOST_DEVICE__ __hip_bfloat162(__amd_bf16x2_storage_t value) : x(value[0]), y(value[1]) {}
@@ -94,23 +97,27 @@ typedef __hip_bfloat162 __nv_bfloat162;
 
 static_assert(sizeof(__hip_bfloat16) == 2 && sizeof(__hip_bfloat162) == 4, "bfloat16 types are plain bits");
 
-#define VIRTUAL_ROCM_BF16_OPERATOR(op)                                                                       \
-  __HOST_DEVICE__ inline __hip_bfloat16 operator op(const __hip_bfloat16& left, const __hip_bfloat16& right) { \
-    return __hip_bfloat16(static_cast<float>(left) op static_cast<float>(right));                            \
-  }                                                                                                          \
-  __HOST_DEVICE__ inline __hip_bfloat162 operator op(const __hip_bfloat162& left, const __hip_bfloat162& right) { \
-    return __hip_bfloat162(left.x op right.x, left.y op right.y);                                            \
+#define VIRTUAL_ROCM_BF16_OPERATOR(op)                                               \
+  __HOST_DEVICE__ inline __hip_bfloat16 operator op(const __hip_bfloat16& left,      \
+                                                    const __hip_bfloat16& right) {   \
+    return __hip_bfloat16(static_cast<float>(left) op static_cast<float>(right));    \
+  }                                                                                  \
+  __HOST_DEVICE__ inline __hip_bfloat162 operator op(const __hip_bfloat162& left,    \
+                                                     const __hip_bfloat162& right) { \
+    return __hip_bfloat162(left.x op right.x, left.y op right.y);                    \
   }
 VIRTUAL_ROCM_BF16_OPERATOR(+)
 VIRTUAL_ROCM_BF16_OPERATOR(-)
 VIRTUAL_ROCM_BF16_OPERATOR(*)
 VIRTUAL_ROCM_BF16_OPERATOR(/)
 #undef VIRTUAL_ROCM_BF16_OPERATOR
-#define VIRTUAL_ROCM_BF16_COMPARE(op, name)                                                                  \
-  __HOST_DEVICE__ inline bool operator op(const __hip_bfloat16& left, const __hip_bfloat16& right) {         \
-    return static_cast<float>(left) op static_cast<float>(right);                                            \
-  }                                                                                                          \
-  __HOST_DEVICE__ inline bool name(const __hip_bfloat16 left, const __hip_bfloat16 right) { return left op right; }
+#define VIRTUAL_ROCM_BF16_COMPARE(op, name)                                                          \
+  __HOST_DEVICE__ inline bool operator op(const __hip_bfloat16& left, const __hip_bfloat16& right) { \
+    return static_cast<float>(left) op static_cast<float>(right);                                    \
+  }                                                                                                  \
+  __HOST_DEVICE__ inline bool name(const __hip_bfloat16 left, const __hip_bfloat16 right) {          \
+    return left op right;                                                                            \
+  }
 VIRTUAL_ROCM_BF16_COMPARE(==, __heq)
 VIRTUAL_ROCM_BF16_COMPARE(!=, __hne)
 VIRTUAL_ROCM_BF16_COMPARE(<, __hlt)
@@ -157,10 +164,18 @@ __HOST_DEVICE__ inline __hip_bfloat16 __ushort_as_bfloat16(unsigned short bits) 
 }
 
 // --- arithmetic by name ---
-__HOST_DEVICE__ inline __hip_bfloat16 __hadd(__hip_bfloat16 left, __hip_bfloat16 right) { return left + right; }
-__HOST_DEVICE__ inline __hip_bfloat16 __hsub(__hip_bfloat16 left, __hip_bfloat16 right) { return left - right; }
-__HOST_DEVICE__ inline __hip_bfloat16 __hmul(__hip_bfloat16 left, __hip_bfloat16 right) { return left * right; }
-__HOST_DEVICE__ inline __hip_bfloat16 __hdiv(__hip_bfloat16 left, __hip_bfloat16 right) { return left / right; }
+__HOST_DEVICE__ inline __hip_bfloat16 __hadd(__hip_bfloat16 left, __hip_bfloat16 right) {
+  return left + right;
+}
+__HOST_DEVICE__ inline __hip_bfloat16 __hsub(__hip_bfloat16 left, __hip_bfloat16 right) {
+  return left - right;
+}
+__HOST_DEVICE__ inline __hip_bfloat16 __hmul(__hip_bfloat16 left, __hip_bfloat16 right) {
+  return left * right;
+}
+__HOST_DEVICE__ inline __hip_bfloat16 __hdiv(__hip_bfloat16 left, __hip_bfloat16 right) {
+  return left / right;
+}
 __HOST_DEVICE__ inline __hip_bfloat16 __hneg(__hip_bfloat16 value) { return -value; }
 __HOST_DEVICE__ inline __hip_bfloat16 __habs(__hip_bfloat16 value) {
   return __ushort_as_bfloat16(__bfloat16_as_ushort(value) & 0x7fff);
@@ -174,7 +189,15 @@ __HOST_DEVICE__ inline __hip_bfloat16 __hmin(__hip_bfloat16 left, __hip_bfloat16
 __HOST_DEVICE__ inline __hip_bfloat16 __hfma(__hip_bfloat16 x, __hip_bfloat16 y, __hip_bfloat16 z) {
   return __hip_bfloat16(__builtin_fmaf(static_cast<float>(x), static_cast<float>(y), static_cast<float>(z)));
 }
-__HOST_DEVICE__ inline __hip_bfloat162 __hadd2(__hip_bfloat162 left, __hip_bfloat162 right) { return left + right; }
-__HOST_DEVICE__ inline __hip_bfloat162 __hsub2(__hip_bfloat162 left, __hip_bfloat162 right) { return left - right; }
-__HOST_DEVICE__ inline __hip_bfloat162 __hmul2(__hip_bfloat162 left, __hip_bfloat162 right) { return left * right; }
-__HOST_DEVICE__ inline bool __hisnan(__hip_bfloat16 value) { return (__bfloat16_as_ushort(value) & 0x7fff) > 0x7f80; }
+__HOST_DEVICE__ inline __hip_bfloat162 __hadd2(__hip_bfloat162 left, __hip_bfloat162 right) {
+  return left + right;
+}
+__HOST_DEVICE__ inline __hip_bfloat162 __hsub2(__hip_bfloat162 left, __hip_bfloat162 right) {
+  return left - right;
+}
+__HOST_DEVICE__ inline __hip_bfloat162 __hmul2(__hip_bfloat162 left, __hip_bfloat162 right) {
+  return left * right;
+}
+__HOST_DEVICE__ inline bool __hisnan(__hip_bfloat16 value) {
+  return (__bfloat16_as_ushort(value) & 0x7fff) > 0x7f80;
+}

@@ -33,8 +33,8 @@ struct hip_bfloat16 {
   }
 
  private:
-  // To nearest, ties to even. A NaN keeps its sign and upper payload; one whose payload is only in the lower half would
-  // become infinity, so it gets the lowest bit that is kept.
+  // To nearest, ties to even. A NaN keeps its sign and upper payload; one whose payload is only in the lower
+  // half would become infinity, so it gets the lowest bit that is kept.
   __HOST_DEVICE__ static std::uint16_t round_bits(float value) {
     std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
     if ((bits & 0x7f800000u) != 0x7f800000u) {
@@ -51,29 +51,30 @@ struct hip_bfloat16 {
   }
 };
 
-static_assert(std::is_trivial<hip_bfloat16>::value && sizeof(hip_bfloat16) == 2, "hip_bfloat16 is two plain bytes");
+static_assert(std::is_trivial<hip_bfloat16>::value && sizeof(hip_bfloat16) == 2,
+              "hip_bfloat16 is two plain bytes");
 
 __HOST_DEVICE__ inline hip_bfloat16 operator+(hip_bfloat16 value) { return value; }
 __HOST_DEVICE__ inline hip_bfloat16 operator-(hip_bfloat16 value) {
   value.data ^= 0x8000;
   return value;
 }
-#define VIRTUAL_ROCM_BFLOAT16_OPERATOR(op)                                                                 \
-  __HOST_DEVICE__ inline hip_bfloat16 operator op(hip_bfloat16 left, hip_bfloat16 right) {                 \
-    return hip_bfloat16(static_cast<float>(left) op static_cast<float>(right));                            \
-  }                                                                                                        \
-  __HOST_DEVICE__ inline hip_bfloat16& operator op##=(hip_bfloat16& left, hip_bfloat16 right) {            \
-    left = left op right;                                                                                  \
-    return left;                                                                                           \
+#define VIRTUAL_ROCM_BFLOAT16_OPERATOR(op)                                                       \
+  __HOST_DEVICE__ inline hip_bfloat16 operator op(hip_bfloat16 left, hip_bfloat16 right) {       \
+    return hip_bfloat16(static_cast<float>(left) op static_cast<float>(right));                  \
+  }                                                                                              \
+  __HOST_DEVICE__ inline hip_bfloat16& operator op##=(hip_bfloat16 & left, hip_bfloat16 right) { \
+    left = left op right;                                                                        \
+    return left;                                                                                 \
   }
 VIRTUAL_ROCM_BFLOAT16_OPERATOR(+)
 VIRTUAL_ROCM_BFLOAT16_OPERATOR(-)
 VIRTUAL_ROCM_BFLOAT16_OPERATOR(*)
 VIRTUAL_ROCM_BFLOAT16_OPERATOR(/)
 #undef VIRTUAL_ROCM_BFLOAT16_OPERATOR
-#define VIRTUAL_ROCM_BFLOAT16_COMPARE(op)                                                  \
-  __HOST_DEVICE__ inline bool operator op(hip_bfloat16 left, hip_bfloat16 right) {         \
-    return static_cast<float>(left) op static_cast<float>(right);                          \
+#define VIRTUAL_ROCM_BFLOAT16_COMPARE(op)                                          \
+  __HOST_DEVICE__ inline bool operator op(hip_bfloat16 left, hip_bfloat16 right) { \
+    return static_cast<float>(left) op static_cast<float>(right);                  \
   }
 VIRTUAL_ROCM_BFLOAT16_COMPARE(<)
 VIRTUAL_ROCM_BFLOAT16_COMPARE(<=)

@@ -52,10 +52,18 @@ struct __half {
     return static_cast<T>(data);
   }
 
-  __HOST_DEVICE__ __half& operator+=(__half other) { return *this = __half(static_cast<_Float16>(data + other.data)); }
-  __HOST_DEVICE__ __half& operator-=(__half other) { return *this = __half(static_cast<_Float16>(data - other.data)); }
-  __HOST_DEVICE__ __half& operator*=(__half other) { return *this = __half(static_cast<_Float16>(data * other.data)); }
-  __HOST_DEVICE__ __half& operator/=(__half other) { return *this = __half(static_cast<_Float16>(data / other.data)); }
+  __HOST_DEVICE__ __half& operator+=(__half other) {
+    return *this = __half(static_cast<_Float16>(data + other.data));
+  }
+  __HOST_DEVICE__ __half& operator-=(__half other) {
+    return *this = __half(static_cast<_Float16>(data - other.data));
+  }
+  __HOST_DEVICE__ __half& operator*=(__half other) {
+    return *this = __half(static_cast<_Float16>(data * other.data));
+  }
+  __HOST_DEVICE__ __half& operator/=(__half other) {
+    return *this = __half(static_cast<_Float16>(data / other.data));
+  }
   __HOST_DEVICE__ __half operator-() const { return __half(static_cast<_Float16>(-data)); }
 };
 typedef __half half;
@@ -88,20 +96,22 @@ typedef __half2 half2;
 
 static_assert(sizeof(__half) == 2 && sizeof(__half2) == 4, "half types are plain bits");
 
-#define VIRTUAL_ROCM_HALF_OPERATOR(op)                                                                        \
-  __HOST_DEVICE__ inline __half operator op(const __half& left, const __half& right) {                        \
-    return __half(static_cast<_Float16>(left.data op right.data));                                            \
-  }                                                                                                           \
-  __HOST_DEVICE__ inline __half2 operator op(const __half2& left, const __half2& right) {                     \
-    return __half2(left.data op right.data);                                                                  \
+#define VIRTUAL_ROCM_HALF_OPERATOR(op)                                                    \
+  __HOST_DEVICE__ inline __half operator op(const __half& left, const __half& right) {    \
+    return __half(static_cast<_Float16>(left.data op right.data));                        \
+  }                                                                                       \
+  __HOST_DEVICE__ inline __half2 operator op(const __half2& left, const __half2& right) { \
+    return __half2(left.data op right.data);                                              \
   }
 VIRTUAL_ROCM_HALF_OPERATOR(+)
 VIRTUAL_ROCM_HALF_OPERATOR(-)
 VIRTUAL_ROCM_HALF_OPERATOR(*)
 VIRTUAL_ROCM_HALF_OPERATOR(/)
 #undef VIRTUAL_ROCM_HALF_OPERATOR
-#define VIRTUAL_ROCM_HALF_COMPARE(op, name)                                                                   \
-  __HOST_DEVICE__ inline bool operator op(const __half& left, const __half& right) { return left.data op right.data; } \
+#define VIRTUAL_ROCM_HALF_COMPARE(op, name)                                          \
+  __HOST_DEVICE__ inline bool operator op(const __half& left, const __half& right) { \
+    return left.data op right.data;                                                  \
+  }                                                                                  \
   __HOST_DEVICE__ inline bool name(__half left, __half right) { return left.data op right.data; }
 VIRTUAL_ROCM_HALF_COMPARE(==, __heq)
 VIRTUAL_ROCM_HALF_COMPARE(!=, __hne)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The 8-bit floating-point types: e4m3 and e5m2, each as OCP defines it and as gfx942 has it (fnuz), alone and packed by
-// two and four.
+// The 8-bit floating-point types: e4m3 and e5m2, each as OCP defines it and as gfx942 has it (fnuz), alone
+// and packed by two and four.
 //
-// A device converts in hardware where it has the format (gfx942: fnuz, gfx950: OCP), and by small_float.h elsewhere.
+// A device converts in hardware where it has the format (gfx942: fnuz, gfx950: OCP), and by small_float.h
+// elsewhere.
 #pragma once
 
 #include <hip/amd_detail/host_defines.h>
@@ -79,7 +80,8 @@ __HOST_DEVICE__ inline __hip_fp8_storage_t fp8_encode_in_software(T value, bool 
 }
 
 #if HIP_FP8_CVT_FAST_PATH
-// The instruction makes NaN (or infinity) of what overflows, so finite values are brought into the range first.
+// The instruction makes NaN (or infinity) of what overflows, so finite values are brought into the range
+// first.
 __device__ inline float fp8_clamp(float value, bool saturate, __hip_fp8_interpretation_t format) {
   const float largest = format == __HIP_E4M3_FNUZ ? 240.0f : format == __HIP_E4M3 ? 448.0f : 57344.0f;
   const bool finite = (__builtin_bit_cast(unsigned, value) & 0x7f800000u) != 0x7f800000u;
@@ -100,7 +102,8 @@ __device__ inline float2 fp8_decode_pair(__hip_fp8x2_storage_t pair, __hip_fp8_i
 }
 #endif
 
-__HOST_DEVICE__ inline __hip_fp8_storage_t fp8_encode(float value, bool saturate, __hip_fp8_interpretation_t format) {
+__HOST_DEVICE__ inline __hip_fp8_storage_t fp8_encode(float value, bool saturate,
+                                                      __hip_fp8_interpretation_t format) {
 #if HIP_FP8_CVT_FAST_PATH
   if (fp8_in_hardware(format)) {
     return static_cast<__hip_fp8_storage_t>(fp8_encode_pair(value, value, saturate, format) & 0xff);
@@ -112,7 +115,8 @@ __HOST_DEVICE__ inline __hip_fp8_storage_t fp8_encode(float value, bool saturate
 __HOST_DEVICE__ inline float fp8_decode(__hip_fp8_storage_t code, __hip_fp8_interpretation_t format) {
 #if HIP_FP8_CVT_FAST_PATH
   if (fp8_in_hardware(format)) {
-    return fp8_is_e4m3(format) ? __builtin_amdgcn_cvt_f32_fp8(code, 0) : __builtin_amdgcn_cvt_f32_bf8(code, 0);
+    return fp8_is_e4m3(format) ? __builtin_amdgcn_cvt_f32_fp8(code, 0)
+                               : __builtin_amdgcn_cvt_f32_bf8(code, 0);
   }
 #endif
   switch (format) {
@@ -135,11 +139,13 @@ __HOST_DEVICE__ inline __hip_fp8_storage_t __hip_cvt_float_to_fp8(float value, _
                                                                   __hip_fp8_interpretation_t format) {
   return virtual_rocm_hip::fp8_encode(value, saturation == __HIP_SATFINITE, format);
 }
-__HOST_DEVICE__ inline __hip_fp8_storage_t __hip_cvt_double_to_fp8(double value, __hip_saturation_t saturation,
+__HOST_DEVICE__ inline __hip_fp8_storage_t __hip_cvt_double_to_fp8(double value,
+                                                                   __hip_saturation_t saturation,
                                                                    __hip_fp8_interpretation_t format) {
   return virtual_rocm_hip::fp8_encode_in_software(value, saturation == __HIP_SATFINITE, format);
 }
-__HOST_DEVICE__ inline __hip_fp8_storage_t __hip_cvt_halfraw_to_fp8(__half_raw value, __hip_saturation_t saturation,
+__HOST_DEVICE__ inline __hip_fp8_storage_t __hip_cvt_halfraw_to_fp8(__half_raw value,
+                                                                    __hip_saturation_t saturation,
                                                                     __hip_fp8_interpretation_t format) {
   return __hip_cvt_float_to_fp8(static_cast<float>(value.data), saturation, format);
 }
@@ -148,7 +154,8 @@ __HOST_DEVICE__ inline __hip_fp8_storage_t __hip_cvt_bfloat16raw_to_fp8(__hip_bf
                                                                         __hip_fp8_interpretation_t format) {
   return __hip_cvt_float_to_fp8(static_cast<float>(__hip_bfloat16(value)), saturation, format);
 }
-__HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_float2_to_fp8x2(float2 value, __hip_saturation_t saturation,
+__HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_float2_to_fp8x2(float2 value,
+                                                                       __hip_saturation_t saturation,
                                                                        __hip_fp8_interpretation_t format) {
 #if HIP_FP8_CVT_FAST_PATH
   if (virtual_rocm_hip::fp8_in_hardware(format)) {
@@ -158,7 +165,8 @@ __HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_float2_to_fp8x2(float2 va
   return static_cast<__hip_fp8x2_storage_t>(__hip_cvt_float_to_fp8(value.x, saturation, format) |
                                             (__hip_cvt_float_to_fp8(value.y, saturation, format) << 8));
 }
-__HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_double2_to_fp8x2(double2 value, __hip_saturation_t saturation,
+__HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_double2_to_fp8x2(double2 value,
+                                                                        __hip_saturation_t saturation,
                                                                         __hip_fp8_interpretation_t format) {
   return static_cast<__hip_fp8x2_storage_t>(__hip_cvt_double_to_fp8(value.x, saturation, format) |
                                             (__hip_cvt_double_to_fp8(value.y, saturation, format) << 8));
@@ -166,12 +174,11 @@ __HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_double2_to_fp8x2(double2 
 __HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_halfraw2_to_fp8x2(__half2_raw value,
                                                                          __hip_saturation_t saturation,
                                                                          __hip_fp8_interpretation_t format) {
-  return __hip_cvt_float2_to_fp8x2(float2(static_cast<float>(value.data[0]), static_cast<float>(value.data[1])),
-                                   saturation, format);
+  return __hip_cvt_float2_to_fp8x2(
+      float2(static_cast<float>(value.data[0]), static_cast<float>(value.data[1])), saturation, format);
 }
-__HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_bfloat16raw2_to_fp8x2(__hip_bfloat162_raw value,
-                                                                             __hip_saturation_t saturation,
-                                                                             __hip_fp8_interpretation_t format) {
+__HOST_DEVICE__ inline __hip_fp8x2_storage_t __hip_cvt_bfloat16raw2_to_fp8x2(
+    __hip_bfloat162_raw value, __hip_saturation_t saturation, __hip_fp8_interpretation_t format) {
   return __hip_cvt_float2_to_fp8x2(static_cast<float2>(__hip_bfloat162(value)), saturation, format);
 }
 __HOST_DEVICE__ inline __half_raw __hip_cvt_fp8_to_halfraw(__hip_fp8_storage_t code,
@@ -183,9 +190,10 @@ __HOST_DEVICE__ inline __half_raw __hip_cvt_fp8_to_halfraw(__hip_fp8_storage_t c
 __HOST_DEVICE__ inline __half2_raw __hip_cvt_fp8x2_to_halfraw2(__hip_fp8x2_storage_t codes,
                                                                __hip_fp8_interpretation_t format) {
   __half2_raw result;
-  result.data = __amd_fp16x2_storage_t{
-      static_cast<_Float16>(virtual_rocm_hip::fp8_decode(static_cast<__hip_fp8_storage_t>(codes & 0xff), format)),
-      static_cast<_Float16>(virtual_rocm_hip::fp8_decode(static_cast<__hip_fp8_storage_t>(codes >> 8), format))};
+  result.data = __amd_fp16x2_storage_t{static_cast<_Float16>(virtual_rocm_hip::fp8_decode(
+                                           static_cast<__hip_fp8_storage_t>(codes & 0xff), format)),
+                                       static_cast<_Float16>(virtual_rocm_hip::fp8_decode(
+                                           static_cast<__hip_fp8_storage_t>(codes >> 8), format))};
   return result;
 }
 
@@ -203,11 +211,13 @@ struct Fp8 {
   __HOST_DEVICE__ Fp8() = default;
   __HOST_DEVICE__ Fp8(float value) : __x(__hip_cvt_float_to_fp8(value, __default_saturation, Format)) {}
   __HOST_DEVICE__ Fp8(double value) : __x(__hip_cvt_double_to_fp8(value, __default_saturation, Format)) {}
-  __HOST_DEVICE__ Fp8(__half value) : __x(__hip_cvt_float_to_fp8(__half2float(value), __default_saturation, Format)) {}
+  __HOST_DEVICE__ Fp8(__half value)
+      : __x(__hip_cvt_float_to_fp8(__half2float(value), __default_saturation, Format)) {}
   __HOST_DEVICE__ Fp8(__hip_bfloat16 value)
       : __x(__hip_cvt_float_to_fp8(static_cast<float>(value), __default_saturation, Format)) {}
   template <typename T, typename std::enable_if<std::is_integral<T>::value, int>::type = 0>
-  __HOST_DEVICE__ Fp8(T value) : __x(__hip_cvt_float_to_fp8(static_cast<float>(value), __default_saturation, Format)) {}
+  __HOST_DEVICE__ Fp8(T value)
+      : __x(__hip_cvt_float_to_fp8(static_cast<float>(value), __default_saturation, Format)) {}
 
   __HOST_DEVICE__ operator float() const { return fp8_decode(__x, Format); }
   __HOST_DEVICE__ explicit operator double() const { return static_cast<double>(fp8_decode(__x, Format)); }
@@ -228,11 +238,13 @@ struct Fp8x2 {
 
   __HOST_DEVICE__ Fp8x2() = default;
   __HOST_DEVICE__ Fp8x2(float2 value) : __x(__hip_cvt_float2_to_fp8x2(value, __default_saturation, Format)) {}
-  __HOST_DEVICE__ Fp8x2(double2 value) : __x(__hip_cvt_double2_to_fp8x2(value, __default_saturation, Format)) {}
+  __HOST_DEVICE__ Fp8x2(double2 value)
+      : __x(__hip_cvt_double2_to_fp8x2(value, __default_saturation, Format)) {}
   __HOST_DEVICE__ Fp8x2(__half2 value)
       : __x(__hip_cvt_halfraw2_to_fp8x2(static_cast<__half2_raw>(value), __default_saturation, Format)) {}
   __HOST_DEVICE__ Fp8x2(__hip_bfloat162 value)
-      : __x(__hip_cvt_bfloat16raw2_to_fp8x2(static_cast<__hip_bfloat162_raw>(value), __default_saturation, Format)) {}
+      : __x(__hip_cvt_bfloat16raw2_to_fp8x2(static_cast<__hip_bfloat162_raw>(value), __default_saturation,
+                                            Format)) {}
 
   __HOST_DEVICE__ operator float2() const {
 #if HIP_FP8_CVT_FAST_PATH
@@ -241,7 +253,9 @@ struct Fp8x2 {
     return float2(fp8_decode(static_cast<__hip_fp8_storage_t>(__x & 0xff), Format),
                   fp8_decode(static_cast<__hip_fp8_storage_t>(__x >> 8), Format));
   }
-  __HOST_DEVICE__ explicit operator __half2() const { return __half2(__hip_cvt_fp8x2_to_halfraw2(__x, Format)); }
+  __HOST_DEVICE__ explicit operator __half2() const {
+    return __half2(__hip_cvt_fp8x2_to_halfraw2(__x, Format));
+  }
 };
 
 template <__hip_fp8_interpretation_t Format>
@@ -279,10 +293,10 @@ struct Fp8x4 {
 }  // namespace virtual_rocm_hip
 
 // Types of their own, not aliases, so that names in messages and in mangled symbols are HIP's.
-#define VIRTUAL_ROCM_FP8_TYPE(name, base, format)                          \
-  struct name : virtual_rocm_hip::base<format> {                           \
-    using virtual_rocm_hip::base<format>::base;                            \
-    __HOST_DEVICE__ name() = default;                                      \
+#define VIRTUAL_ROCM_FP8_TYPE(name, base, format) \
+  struct name : virtual_rocm_hip::base<format> {  \
+    using virtual_rocm_hip::base<format>::base;   \
+    __HOST_DEVICE__ name() = default;             \
   };
 VIRTUAL_ROCM_FP8_TYPE(__hip_fp8_e4m3, Fp8, __HIP_E4M3)
 VIRTUAL_ROCM_FP8_TYPE(__hip_fp8_e5m2, Fp8, __HIP_E5M2)

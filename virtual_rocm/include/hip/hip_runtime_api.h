@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The host interface. What is declared here is what the virtual runtime (libamdhip64) defines, and what host code next
-// to kernels names without ever calling it.
+// The host interface. What is declared here is what the virtual runtime (libamdhip64) defines, and what host
+// code next to kernels names without ever calling it.
 #pragma once
 
 #include <hip/amd_detail/host_defines.h>
@@ -17,7 +17,8 @@ typedef struct dim3 {
   uint32_t y;
   uint32_t z;
 #if defined(__cplusplus)
-  constexpr __host__ __device__ dim3(uint32_t x_ = 1, uint32_t y_ = 1, uint32_t z_ = 1) : x(x_), y(y_), z(z_) {}
+  constexpr __host__ __device__ dim3(uint32_t x_ = 1, uint32_t y_ = 1, uint32_t z_ = 1)
+      : x(x_), y(y_), z(z_) {}
 #endif
 } dim3;
 
@@ -121,7 +122,8 @@ hipError_t hipMemcpyDtoH(void* to, hipDeviceptr_t from, size_t bytes);
 hipError_t hipMemcpyDtoD(hipDeviceptr_t to, hipDeviceptr_t from, size_t bytes);
 hipError_t hipMemset(void* pointer, int value, size_t bytes);
 hipError_t hipMemsetAsync(void* pointer, int value, size_t bytes, hipStream_t stream);
-hipError_t hipMemcpyToSymbol(const void* symbol, const void* from, size_t bytes, size_t offset, hipMemcpyKind kind);
+hipError_t hipMemcpyToSymbol(const void* symbol, const void* from, size_t bytes, size_t offset,
+                             hipMemcpyKind kind);
 hipError_t hipMemcpyFromSymbol(void* to, const void* symbol, size_t bytes, size_t offset, hipMemcpyKind kind);
 hipError_t hipGetSymbolAddress(void** pointer, const void* symbol);
 hipError_t hipGetSymbolSize(size_t* bytes, const void* symbol);
@@ -135,8 +137,8 @@ hipError_t hipIpcCloseMemHandle(void* pointer);
 hipError_t hipMemAddressReserve(void** pointer, size_t bytes, size_t alignment, void* address,
                                 unsigned long long flags);
 hipError_t hipMemAddressFree(void* pointer, size_t bytes);
-hipError_t hipMemCreate(hipMemGenericAllocationHandle_t* handle, size_t bytes, const hipMemAllocationProp* properties,
-                        unsigned long long flags);
+hipError_t hipMemCreate(hipMemGenericAllocationHandle_t* handle, size_t bytes,
+                        const hipMemAllocationProp* properties, unsigned long long flags);
 hipError_t hipMemRelease(hipMemGenericAllocationHandle_t handle);
 hipError_t hipMemMap(void* pointer, size_t bytes, size_t offset, hipMemGenericAllocationHandle_t handle,
                      unsigned long long flags);
@@ -174,9 +176,10 @@ hipError_t hipModuleLoadData(hipModule_t* module, const void* image);
 hipError_t hipModuleUnload(hipModule_t module);
 hipError_t hipModuleGetFunction(hipFunction_t* function, hipModule_t module, const char* name);
 hipError_t hipModuleGetGlobal(hipDeviceptr_t* pointer, size_t* bytes, hipModule_t module, const char* name);
-hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
-                                 unsigned int block_x, unsigned int block_y, unsigned int block_z,
-                                 unsigned int shared_bytes, hipStream_t stream, void** arguments, void** extra);
+hipError_t hipModuleLaunchKernel(hipFunction_t function, unsigned int grid_x, unsigned int grid_y,
+                                 unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+                                 unsigned int block_z, unsigned int shared_bytes, hipStream_t stream,
+                                 void** arguments, void** extra);
 hipError_t hipLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, size_t shared_bytes,
                            hipStream_t stream);
 hipError_t hipLaunchCooperativeKernel(const void* function, dim3 grid, dim3 block, void** arguments,
@@ -188,7 +191,8 @@ hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*
 
 // --- what the compiler itself calls for `kernel<<<…>>>` and for embedded code ---
 #if defined(__cplusplus)
-hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes = 0, hipStream_t stream = nullptr);
+hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes = 0,
+                                      hipStream_t stream = nullptr);
 #else
 hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes, hipStream_t stream);
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads the kernel container that our hipcc writes in place of a code object, and gets the code object of a kernel.
+// Reads the kernel container that our hipcc writes in place of a code object, and gets the code object of a
+// kernel.
 //
 // Layout, little-endian:
 //
@@ -10,13 +11,13 @@
 //     per section: char name[16] (padded with zeros), uint64 offset from the start of the file, uint64 size
 //     the sections, each at a multiple of 16
 //
-// Sections: "properties" (lines of name=value: architecture, key, cache), "kernels" (lines of name, tab, file below the
-// cache), "data" (a code object with the module's variables and no kernels; empty when it has none), "command" and
-// "options" (strings that end with a zero byte), "bitcode".
+// Sections: "properties" (lines of name=value: architecture, key, cache), "kernels" (lines of name, tab, file
+// below the cache), "data" (a code object with the module's variables and no kernels; empty when it has
+// none), "command" and "options" (strings that end with a zero byte), "bitcode".
 //
-// A module made of a container is: the data object, loaded when the module is, and one code object per kernel, loaded
-// when the kernel is first launched. A kernel's code object leaves the module's variables undefined; they are the symbols
-// of the data object, so all kernels and the host share one storage.
+// A module made of a container is: the data object, loaded when the module is, and one code object per
+// kernel, loaded when the kernel is first launched. A kernel's code object leaves the module's variables
+// undefined; they are the symbols of the data object, so all kernels and the host share one storage.
 #ifndef VIRTUAL_ROCM_NATIVE_ABI_KERNEL_CONTAINER_HPP_
 #define VIRTUAL_ROCM_NATIVE_ABI_KERNEL_CONTAINER_HPP_
 
@@ -50,8 +51,9 @@ class ContainerError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Keeps a copy of the file in memory that has no name in the file system: the program may delete or replace the file
-// that it loaded before a kernel of it is compiled. One object per module; its functions may be called from any thread.
+// Keeps a copy of the file in memory that has no name in the file system: the program may delete or replace
+// the file that it loaded before a kernel of it is compiled. One object per module; its functions may be
+// called from any thread.
 class KernelContainer {
  public:
   // Whether some bytes begin like a container.
@@ -60,11 +62,13 @@ class KernelContainer {
            std::memcmp(bytes.data(), kContainerMagic.data(), kContainerMagic.size()) == 0;
   }
 
-  // The size that a container in memory has: hipModuleLoadData is given an address and no size. Throws ContainerError.
+  // The size that a container in memory has: hipModuleLoadData is given an address and no size. Throws
+  // ContainerError.
   static std::size_t size_of(const void* image) {
     const auto* bytes = static_cast<const std::byte*>(image);
     const std::uint32_t count = read_at<std::uint32_t>(bytes + 8);
-    if (count > kMaximumSections) throw ContainerError("a kernel container is damaged: it names too many sections");
+    if (count > kMaximumSections)
+      throw ContainerError("a kernel container is damaged: it names too many sections");
     std::size_t end = kHeaderSize + count * kSectionSize;
     for (std::uint32_t number = 0; number < count; ++number) {
       const std::byte* entry = bytes + kHeaderSize + number * kSectionSize;
@@ -99,8 +103,9 @@ class KernelContainer {
   const std::map<std::string, std::string, std::less<>>& kernels() const { return kernels_; }
   bool has_kernel(std::string_view name) const { return kernels_.find(name) != kernels_.end(); }
 
-  // The code object of one kernel: from the cache, or compiled now, which takes seconds. Several processes that ask for
-  // the same kernel at once wait for one that compiles it. Throws ContainerError with the compiler's message.
+  // The code object of one kernel: from the cache, or compiled now, which takes seconds. Several processes
+  // that ask for the same kernel at once wait for one that compiles it. Throws ContainerError with the
+  // compiler's message.
   std::vector<std::byte> code_object(std::string_view name) const {
     const auto kernel = kernels_.find(name);
     if (kernel == kernels_.end()) throw ContainerError("no kernel " + std::string(name) + " in this module");
@@ -224,7 +229,8 @@ class KernelContainer {
     }
   };
 
-  // The variables of our own process without those that belong to it alone: a preloaded library is not for compilers.
+  // The variables of our own process without those that belong to it alone: a preloaded library is not for
+  // compilers.
   static std::vector<char*> environment_for_compiler() {
     std::vector<char*> kept;
     for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -250,11 +256,12 @@ class KernelContainer {
     posix_spawn_file_actions_adddup2(&actions, outputs.out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, outputs.messages, STDERR_FILENO);
     pid_t child = 0;
-    const int failed =
-        posix_spawn(&child, arguments.front().c_str(), &actions, nullptr, argument_pointers.data(), environment.data());
+    const int failed = posix_spawn(&child, arguments.front().c_str(), &actions, nullptr,
+                                   argument_pointers.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
     if (failed != 0) {
-      throw ContainerError("the compiler " + arguments.front() + " cannot be started: " + std::strerror(failed));
+      throw ContainerError("the compiler " + arguments.front() +
+                           " cannot be started: " + std::strerror(failed));
     }
     int status = 0;
     while (waitpid(child, &status, 0) < 0) {

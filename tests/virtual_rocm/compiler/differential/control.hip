@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Control flow in which lanes go different ways: loops, switches, calls, recursion, calls by pointer, early returns,
-// barriers in loops, coordinates of threads and blocks in three dimensions.
+// Control flow in which lanes go different ways: loops, switches, calls, recursion, calls by pointer, early
+// returns, barriers in loops, coordinates of threads and blocks in three dimensions.
 #include "differential.hpp"
 
 using namespace differential;
@@ -36,13 +36,25 @@ struct Switch {
     int result = 1;
     for (int turn = 0; turn < 5; ++turn) {
       switch ((a >> (3 * turn)) & 7) {
-        case 0: result += 3; break;
-        case 1: result *= 5; [[fallthrough]];
-        case 2: result -= turn; break;
-        case 3: return result;
-        case 4: result ^= 0x55; continue;
-        case 6: result = -result; break;
-        default: result <<= 1;
+        case 0:
+          result += 3;
+          break;
+        case 1:
+          result *= 5;
+          [[fallthrough]];
+        case 2:
+          result -= turn;
+          break;
+        case 3:
+          return result;
+        case 4:
+          result ^= 0x55;
+          continue;
+        case 6:
+          result = -result;
+          break;
+        default:
+          result <<= 1;
       }
       result += 1000;
     }
@@ -53,7 +65,9 @@ __host__ __device__ __attribute__((noinline)) int fibonacci(int n) {
   return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2);
 }
 struct Recursion {
-  __host__ __device__ int operator()(const std::uint32_t& a) const { return fibonacci(static_cast<int>(a % 13)); }
+  __host__ __device__ int operator()(const std::uint32_t& a) const {
+    return fibonacci(static_cast<int>(a % 13));
+  }
 };
 __host__ __device__ __attribute__((noinline)) int add_one(int x) { return x + 1; }
 __host__ __device__ __attribute__((noinline)) int twice(int x) { return 2 * x; }
@@ -182,8 +196,10 @@ int main() {
           for (unsigned tz = 0; tz < 2; ++tz)
             for (unsigned ty = 0; ty < 7; ++ty)
               for (unsigned tx = 0; tx < 5; ++tx, ++i) {
-                check(got[i * 4] == (tx | ty << 8 | tz << 16) && got[i * 4 + 1] == (bx | by << 8 | bz << 16), "coordinates");
-                check(got[i * 4 + 2] == (5 | 7 << 8 | 2 << 16) && got[i * 4 + 3] == (3 | 2 << 8 | 4 << 16), "sizes");
+                check(got[i * 4] == (tx | ty << 8 | tz << 16) && got[i * 4 + 1] == (bx | by << 8 | bz << 16),
+                      "coordinates");
+                check(got[i * 4 + 2] == (5 | 7 << 8 | 2 << 16) && got[i * 4 + 3] == (3 | 2 << 8 | 4 << 16),
+                      "sizes");
               }
   }
   return finish();

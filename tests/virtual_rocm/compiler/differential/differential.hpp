@@ -2,9 +2,12 @@
 //
 // Runs one and the same C++ function on the host and on the device, and compares the bits of the results.
 //
-// A program has a main() that calls compare() for each function, and returns finish(). Programs are compiled without
-// contraction of a·b + c and without excess precision of half, so both sides round after every operation.
+// A program has a main() that calls compare() for each function, and returns finish(). Programs are compiled
+// without contraction of a·b + c and without excess precision of half, so both sides round after every
+// operation.
 #pragma once
+
+#include <hip/hip_runtime.h>
 
 #include <cmath>
 #include <cstdint>
@@ -14,8 +17,6 @@
 #include <limits>
 #include <type_traits>
 #include <vector>
-
-#include <hip/hip_runtime.h>
 
 namespace differential {
 
@@ -60,7 +61,8 @@ inline std::uint64_t random_bits() {
   return random_state;
 }
 
-// Equal bits; two NaNs are equal whatever their payload, since neither C++ nor the ISA's manual fixes it everywhere.
+// Equal bits; two NaNs are equal whatever their payload, since neither C++ nor the ISA's manual fixes it
+// everywhere.
 template <typename T>
 bool same(const T& left, const T& right) {
   if constexpr (std::is_floating_point_v<T> || std::is_same_v<T, _Float16>) {
@@ -150,17 +152,42 @@ struct Triple {
 template <typename T>
 std::vector<T> integers() {
   std::vector<T> values;
-  for (const std::uint64_t bits :
-       {0ull, 1ull, 2ull, 3ull, 7ull, 31ull, 32ull, 33ull, 63ull, 64ull, 65ull, 127ull, 128ull, 255ull, 256ull, 0x7fffull,
-        0x8000ull, 0xffffull, 0x10000ull, 0x7fffffffull, 0x80000000ull, 0xffffffffull, 0x100000000ull, 0xaaaaaaaaaaaaaaaaull,
-        0x7fffffffffffffffull, 0x8000000000000000ull, 0xffffffffffffffffull, 0xfffffffffffffffeull}) {
+  for (const std::uint64_t bits : {0ull,
+                                   1ull,
+                                   2ull,
+                                   3ull,
+                                   7ull,
+                                   31ull,
+                                   32ull,
+                                   33ull,
+                                   63ull,
+                                   64ull,
+                                   65ull,
+                                   127ull,
+                                   128ull,
+                                   255ull,
+                                   256ull,
+                                   0x7fffull,
+                                   0x8000ull,
+                                   0xffffull,
+                                   0x10000ull,
+                                   0x7fffffffull,
+                                   0x80000000ull,
+                                   0xffffffffull,
+                                   0x100000000ull,
+                                   0xaaaaaaaaaaaaaaaaull,
+                                   0x7fffffffffffffffull,
+                                   0x8000000000000000ull,
+                                   0xffffffffffffffffull,
+                                   0xfffffffffffffffeull}) {
     values.push_back(static_cast<T>(bits));
   }
   for (int i = 0; i < 40; ++i) values.push_back(static_cast<T>(random_bits() >> (random_bits() % 60)));
   return values;
 }
 
-// Edges of a floating-point type: zeros, the smallest and largest, infinities, NaN, ties of rounding; and random bits.
+// Edges of a floating-point type: zeros, the smallest and largest, infinities, NaN, ties of rounding; and
+// random bits.
 template <typename T>
 std::vector<T> floats() {
   using Limits = std::numeric_limits<T>;
@@ -229,7 +256,7 @@ std::vector<Triple<T>> triples(const std::vector<T>& values) {
 }  // namespace differential
 
 // Defines a function object, for compare(): FUNCTION(Name, parameter, expression).
-#define FUNCTION(name, parameter, ...)                                                       \
-  struct name {                                                                              \
-    __host__ __device__ auto operator()(const parameter& a) const { return __VA_ARGS__; }    \
+#define FUNCTION(name, parameter, ...)                                                    \
+  struct name {                                                                           \
+    __host__ __device__ auto operator()(const parameter& a) const { return __VA_ARGS__; } \
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Floating-point arithmetic of single and double precision, edges included: every operation rounds once, as IEEE says.
+// Floating-point arithmetic of single and double precision, edges included: every operation rounds once, as
+// IEEE says.
 #include "differential.hpp"
 
 using namespace differential;
@@ -14,7 +15,7 @@ using namespace differential;
 
 BINARY(Add, a.x + a.y)
 BINARY(Subtract, a.x - a.y)
-BINARY(Multiply, a.x * a.y)
+BINARY(Multiply, a.x* a.y)
 BINARY(Divide, a.x / a.y)
 BINARY(Less, a.x < a.y)
 BINARY(LessOrEqual, a.x <= a.y)
@@ -47,9 +48,9 @@ FUNCTION(Fused, Triple<T>, __builtin_elementwise_fma(a.x, a.y, a.z))
 template <typename T>
 FUNCTION(FusedNegative, Triple<T>, __builtin_elementwise_fma(-a.x, a.y, -a.z))
 template <typename T>
-FUNCTION(Unfused, Triple<T>, a.x * a.y + a.z)
+FUNCTION(Unfused, Triple<T>, a.x* a.y + a.z)
 template <typename T>
-FUNCTION(Clamp, Triple<T>, a.x < a.y ? a.y : a.x > a.z ? a.z : a.x)
+FUNCTION(Clamp, Triple<T>, a.x<a.y ? a.y : a.x> a.z ? a.z : a.x)
 
 // Conversions to integers, where the value is in the integer's range: beyond it C++ gives no result.
 template <typename T, typename I>
@@ -81,15 +82,19 @@ void all_of() {
   const std::vector<Triple<T>> three = triples(one);
 #define RUN(name, values) compare<name<T>>(#name, values)
   RUN(Add, two), RUN(Subtract, two), RUN(Multiply, two), RUN(Divide, two);
-  RUN(Less, two), RUN(LessOrEqual, two), RUN(Greater, two), RUN(GreaterOrEqual, two), RUN(Equal, two), RUN(NotEqual, two);
+  RUN(Less, two), RUN(LessOrEqual, two), RUN(Greater, two), RUN(GreaterOrEqual, two), RUN(Equal, two),
+      RUN(NotEqual, two);
   RUN(NotLess, two), RUN(Unordered, two), RUN(LessOrGreater, two), RUN(Choose, two), RUN(CopySign, two);
   RUN(Smaller, two), RUN(Larger, two);
   RUN(Negate, one), RUN(Absolute, one), RUN(Floor, one), RUN(Ceil, one), RUN(Truncate, one), RUN(Rint, one);
-  RUN(SquareRoot, one), RUN(OneOver, one), RUN(Scale, one), RUN(IsFinite, one), RUN(IsNormal, one), RUN(SignBit, one);
+  RUN(SquareRoot, one), RUN(OneOver, one), RUN(Scale, one), RUN(IsFinite, one), RUN(IsNormal, one),
+      RUN(SignBit, one);
   RUN(Fused, three), RUN(FusedNegative, three), RUN(Unfused, three), RUN(Clamp, three);
   RUN(ToFloat, one), RUN(ToDouble, one), RUN(ToHalfAndBack, one);
-  conversions<T, std::int8_t>("int8"), conversions<T, std::uint8_t>("uint8"), conversions<T, std::int16_t>("int16");
-  conversions<T, std::uint16_t>("uint16"), conversions<T, std::int32_t>("int32"), conversions<T, std::uint32_t>("uint32");
+  conversions<T, std::int8_t>("int8"), conversions<T, std::uint8_t>("uint8"),
+      conversions<T, std::int16_t>("int16");
+  conversions<T, std::uint16_t>("uint16"), conversions<T, std::int32_t>("int32"),
+      conversions<T, std::uint32_t>("uint32");
   conversions<T, std::int64_t>("int64"), conversions<T, std::uint64_t>("uint64");
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Functions over the lanes of a warp, against 64 lanes simulated on the host; with all lanes active, and with some.
-#include "differential.hpp"
-
+// Functions over the lanes of a warp, against 64 lanes simulated on the host; with all lanes active, and with
+// some.
 #include <functional>
+
+#include "differential.hpp"
 
 using namespace differential;
 
@@ -55,11 +56,12 @@ __global__ void everything(const int* in, long long* out, unsigned long long act
   mine[n++] = __builtin_amdgcn_readlane(value, 40);  // the lane is read even where it is not active
   mine[n++] = __builtin_amdgcn_ds_bpermute((lane ^ 21) << 2, value);
   mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x101 + 2, 0xf, 0xf, false);  // row_shl:3
-  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x111 + 4, 0xf, 0xf, true);   // row_shr:5, zeros from outside
-  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x1b, 0xf, 0xf, false);       // quad_perm:[3,2,1,0]
-  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x141, 0xf, 0xf, false);      // row_half_mirror
-  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x140, 0x5, 0xf, false);      // row_mirror in rows 0 and 2
-  mine[n++] = __builtin_amdgcn_ds_swizzle(value, 0x041f);                          // exchanges neighbours
+  mine[n++] =
+      __builtin_amdgcn_update_dpp(-1, value, 0x111 + 4, 0xf, 0xf, true);      // row_shr:5, zeros from outside
+  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x1b, 0xf, 0xf, false);  // quad_perm:[3,2,1,0]
+  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x141, 0xf, 0xf, false);  // row_half_mirror
+  mine[n++] = __builtin_amdgcn_update_dpp(-1, value, 0x140, 0x5, 0xf, false);  // row_mirror in rows 0 and 2
+  mine[n++] = __builtin_amdgcn_ds_swizzle(value, 0x041f);                      // exchanges neighbours
 }
 
 // What a lane outside the active ones leaves for others to read is not defined for ds_bpermute: it gives 0.
@@ -69,7 +71,8 @@ std::vector<long long> expected(const std::vector<int>& in, unsigned long long a
   const auto permuted = [&](int lane) { return on(lane & 63) ? in[lane & 63] : 0; };
   const auto ballot = [&](const std::function<bool(int)>& predicate) {
     unsigned long long mask = 0;
-    for (int lane = 0; lane < kLanes; ++lane) mask |= static_cast<unsigned long long>(on(lane) && predicate(in[lane])) << lane;
+    for (int lane = 0; lane < kLanes; ++lane)
+      mask |= static_cast<unsigned long long>(on(lane) && predicate(in[lane])) << lane;
     return mask;
   };
   int first = 0;
@@ -127,8 +130,8 @@ int main() {
   for (int lane = 0; lane < kLanes; ++lane) in.push_back(static_cast<int>(random_bits() % 2000) - 1000);
   in[9] = 17;
   for (const unsigned long long active :
-       {~0ull, 0x00000000ffffffffull, 0xfffffffffffffffeull, 0x8000000000000001ull, 0x5555555555555555ull, 0x0000000000000200ull,
-        0x123456789abcdef0ull}) {
+       {~0ull, 0x00000000ffffffffull, 0xfffffffffffffffeull, 0x8000000000000001ull, 0x5555555555555555ull,
+        0x0000000000000200ull, 0x123456789abcdef0ull}) {
     const DeviceArray<int> input(in);
     const DeviceArray<long long> output(std::vector<long long>(kLanes * kResults, 0));
     everything<<<dim3(1), dim3(kLanes)>>>(input.get(), output.get(), active);
@@ -136,7 +139,8 @@ int main() {
     std::vector<long long> got = output.read();
     const std::vector<long long> wanted = expected(in, active);
     for (int lane = 0; lane < kLanes; ++lane) {
-      // readlane of an active lane is that lane's value; of another, only that all lanes see the same can be said here.
+      // readlane of an active lane is that lane's value; of another, only that all lanes see the same can be
+      // said here.
       constexpr int kReadLane = 27;
       if (((active >> lane) & 1) != 0 && ((active >> 40) & 1) != 0) {
         check(got[lane * kResults + kReadLane] == in[40], "readlane");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The math functions as a kernel calls them, against the host's C library. That library is not exact itself: a difference
-// of a few units in the last place is its error or ours, more is a wrong function.
+// The math functions as a kernel calls them, against the host's C library. That library is not exact itself:
+// a difference of a few units in the last place is its error or ours, more is a wrong function.
 #include "differential.hpp"
 
 using namespace differential;
@@ -17,7 +17,8 @@ double units_apart(T left, T right) {
   const T unit = size < std::numeric_limits<T>::min()
                      ? std::numeric_limits<T>::denorm_min()
                      : std::ldexp(T(1), std::ilogb(size) - std::numeric_limits<T>::digits + 1);
-  return static_cast<double>(std::fabs(static_cast<long double>(left) - right) / static_cast<long double>(unit));
+  return static_cast<double>(std::fabs(static_cast<long double>(left) - right) /
+                             static_cast<long double>(unit));
 }
 
 template <typename Function, typename In>
@@ -38,32 +39,34 @@ void compare_within(double limit, const char* name, const std::vector<In>& input
     if (++wrong < 4) {
       std::printf("%s of ", name);
       print_bits(inputs[i]);
-      std::printf(": device %a, host %a, %.1f units apart\n", static_cast<double>(got[i]), static_cast<double>(wanted), error);
+      std::printf(": device %a, host %a, %.1f units apart\n", static_cast<double>(got[i]),
+                  static_cast<double>(wanted), error);
     }
   }
   failures += wrong;
 }
 
-#define MATH_ONE(name)                                     \
-  struct F_##name {                                        \
-    template <typename T>                                  \
-    __host__ __device__ T operator()(const T& x) const {   \
-      return std::name(x);                                 \
-    }                                                      \
+#define MATH_ONE(name)                                   \
+  struct F_##name {                                      \
+    template <typename T>                                \
+    __host__ __device__ T operator()(const T& x) const { \
+      return std::name(x);                               \
+    }                                                    \
   };
-#define MATH_TWO(name)                                           \
-  struct F_##name {                                              \
-    template <typename T>                                        \
-    __host__ __device__ T operator()(const Pair<T>& a) const {   \
-      return std::name(a.x, a.y);                                \
-    }                                                            \
+#define MATH_TWO(name)                                         \
+  struct F_##name {                                            \
+    template <typename T>                                      \
+    __host__ __device__ T operator()(const Pair<T>& a) const { \
+      return std::name(a.x, a.y);                              \
+    }                                                          \
   };
-#define ALL_ONE(apply)                                                                                             \
-  apply(exp) apply(exp2) apply(expm1) apply(log) apply(log2) apply(log10) apply(log1p) apply(sqrt) apply(cbrt)     \
-  apply(sin) apply(cos) apply(tan) apply(asin) apply(acos) apply(atan) apply(sinh) apply(cosh) apply(tanh)         \
-  apply(asinh) apply(acosh) apply(atanh) apply(erf) apply(erfc) apply(floor) apply(ceil) apply(trunc) apply(rint)  \
-  apply(round) apply(fabs)
-#define ALL_TWO(apply) apply(pow) apply(atan2) apply(hypot) apply(fmod) apply(remainder) apply(fmax) apply(fmin) apply(fdim)
+#define ALL_ONE(apply)                                                                                       \
+  apply(exp) apply(exp2) apply(expm1) apply(log) apply(log2) apply(log10) apply(log1p) apply(sqrt)           \
+      apply(cbrt) apply(sin) apply(cos) apply(tan) apply(asin) apply(acos) apply(atan) apply(sinh)           \
+          apply(cosh) apply(tanh) apply(asinh) apply(acosh) apply(atanh) apply(erf) apply(erfc) apply(floor) \
+              apply(ceil) apply(trunc) apply(rint) apply(round) apply(fabs)
+#define ALL_TWO(apply) \
+  apply(pow) apply(atan2) apply(hypot) apply(fmod) apply(remainder) apply(fmax) apply(fmin) apply(fdim)
 ALL_ONE(MATH_ONE)
 ALL_TWO(MATH_TWO)
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Loads and stores of all widths and alignments, in global memory, LDS and scratch, and atomics on them.
-#include "differential.hpp"
-
 #include <numeric>
+
+#include "differential.hpp"
 
 using namespace differential;
 
@@ -75,7 +75,8 @@ void copies(const char* name) {
     std::vector<char> packed(kCount * (sizeof(T) + 3) + 16), wanted(kCount * (sizeof(T) + 3) + 16);
     for (char& byte : packed) byte = static_cast<char>(random_bits());
     for (int i = 0; i < kCount; ++i) {
-      std::memcpy(wanted.data() + i * (sizeof(T) + 3) + 3, packed.data() + i * (sizeof(T) + 1) + 1, sizeof(T));
+      std::memcpy(wanted.data() + i * (sizeof(T) + 3) + 3, packed.data() + i * (sizeof(T) + 1) + 1,
+                  sizeof(T));
     }
     const DeviceArray<char> in(packed), out(zeros<char>(wanted.size()));
     copy_unaligned<T><<<dim3(kCount / kThreads), dim3(kThreads)>>>(in.get(), out.get(), kCount);
@@ -86,7 +87,8 @@ void copies(const char* name) {
     reverse_in_lds<<<dim3(4), dim3(kThreads)>>>(from.get(), to.get());
     reverse_in_dynamic_lds<<<dim3(1), dim3(kThreads), kThreads * sizeof(T)>>>(from.get(), dynamic.get());
     std::vector<T> wanted(kCount);
-    for (int i = 0; i < kCount; ++i) wanted[i] = values[i / kThreads * kThreads + kThreads - 1 - i % kThreads];
+    for (int i = 0; i < kCount; ++i)
+      wanted[i] = values[i / kThreads * kThreads + kThreads - 1 - i % kThreads];
     check(same_bytes(to.read(), wanted), name);
     std::vector<T> first(wanted.begin(), wanted.begin() + kThreads), got = dynamic.read();
     got.resize(kThreads);
@@ -167,7 +169,9 @@ void check_atomics(const char* name) {
   const int count = 1000;
   std::vector<T> in(count);
   for (T& value : in) value = static_cast<T>(random_bits());
-  Totals<T> start{T(5), std::numeric_limits<T>::max(), std::numeric_limits<T>::min(), static_cast<T>(~T(0)), 0, 0, 0, 0, 0};
+  Totals<T> start{
+      T(5), std::numeric_limits<T>::max(), std::numeric_limits<T>::min(), static_cast<T>(~T(0)), 0, 0, 0, 0,
+      0};
   const DeviceArray<T> input(in), before(zeros<T>(count));
   const DeviceArray<Totals<T>> totals(std::vector<Totals<T>>{start});
   atomics<T, InLds><<<dim3(1), dim3(kThreads)>>>(input.get(), totals.get(), before.get(), count);
@@ -175,7 +179,8 @@ void check_atomics(const char* name) {
   const Totals<T> got = totals.read()[0];
   using U = std::make_unsigned_t<T>;
   U sum = 5;
-  T smallest = std::numeric_limits<T>::max(), largest = std::numeric_limits<T>::min(), all_and = static_cast<T>(~T(0));
+  T smallest = std::numeric_limits<T>::max(), largest = std::numeric_limits<T>::min(),
+    all_and = static_cast<T>(~T(0));
   T all_or = 0, all_xor = 0;
   bool swapped_is_one = false;
   for (const T value : in) {
@@ -244,8 +249,10 @@ int main() {
     }
   }
   check_atomics<int, false>("atomics on int"), check_atomics<int, true>("atomics on int in LDS");
-  check_atomics<unsigned, false>("atomics on unsigned"), check_atomics<unsigned, true>("atomics on unsigned in LDS");
-  check_atomics<long long, false>("atomics on long long"), check_atomics<long long, true>("atomics on long long in LDS");
+  check_atomics<unsigned, false>("atomics on unsigned"),
+      check_atomics<unsigned, true>("atomics on unsigned in LDS");
+  check_atomics<long long, false>("atomics on long long"),
+      check_atomics<long long, true>("atomics on long long in LDS");
   check_atomics<unsigned long, false>("atomics on unsigned long");
   check_atomics<unsigned long, true>("atomics on unsigned long in LDS");
   {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Half, bfloat16, fp8, fp6 and fp4: the device's instructions against integer arithmetic on the host.
-#include "differential.hpp"
-
 #include <hip/hip_bfloat16.h>
 #include <hip/hip_ext_ocp.h>
 #include <hip/hip_fp8.h>
+
+#include "differential.hpp"
 
 using namespace differential;
 
@@ -23,8 +23,9 @@ std::vector<Half> halves() {
 }
 std::vector<Half> few_halves() {
   std::vector<Half> values;
-  for (const unsigned short bits : {0x0000, 0x8000, 0x3c00, 0xbc00, 0x3555, 0x7bff, 0xfbff, 0x0001, 0x8001, 0x03ff, 0x0400,
-                                    0x7c00, 0xfc00, 0x7e00, 0x3c01, 0x4248, 0x5640, 0x2e66, 0xd8f0, 0x6bff}) {
+  for (const unsigned short bits :
+       {0x0000, 0x8000, 0x3c00, 0xbc00, 0x3555, 0x7bff, 0xfbff, 0x0001, 0x8001, 0x03ff,
+        0x0400, 0x7c00, 0xfc00, 0x7e00, 0x3c01, 0x4248, 0x5640, 0x2e66, 0xd8f0, 0x6bff}) {
     Half value;
     std::memcpy(&value, &bits, sizeof value);
     values.push_back(value);
@@ -34,7 +35,7 @@ std::vector<Half> few_halves() {
 
 FUNCTION(AddHalf, Pair<Half>, static_cast<Half>(a.x + a.y))
 FUNCTION(SubtractHalf, Pair<Half>, static_cast<Half>(a.x - a.y))
-FUNCTION(MultiplyHalf, Pair<Half>, static_cast<Half>(a.x * a.y))
+FUNCTION(MultiplyHalf, Pair<Half>, static_cast<Half>(a.x* a.y))
 FUNCTION(DivideHalf, Pair<Half>, static_cast<Half>(a.x / a.y))
 FUNCTION(LessHalf, Pair<Half>, a.x < a.y)
 FUNCTION(LargerHalf, Pair<Half>, a.x == 0 && a.y == 0 ? Half(0) : __builtin_elementwise_max(a.x, a.y))
@@ -166,11 +167,13 @@ int main() {
   std::vector<Short2> short_pairs;
   std::vector<Float2> float_pairs;
   // No NaN and no infinity here: a packed result is compared as bits, and the payload of a NaN is free.
-  const std::vector<Half> finite = {Half(0), Half(1), Half(-2.5), Half(1000), Half(0.1), Half(-3e-6), Half(77)};
+  const std::vector<Half> finite = {Half(0),   Half(1),     Half(-2.5), Half(1000),
+                                    Half(0.1), Half(-3e-6), Half(77)};
   const std::vector<std::int16_t> shorts = integers<std::int16_t>();
   for (int i = 0; i < 60; ++i) {
     half_pairs.push_back(Half2{finite[random_bits() % finite.size()], finite[random_bits() % finite.size()]});
-    short_pairs.push_back(Short2{shorts[random_bits() % shorts.size()], shorts[random_bits() % shorts.size()]});
+    short_pairs.push_back(
+        Short2{shorts[random_bits() % shorts.size()], shorts[random_bits() % shorts.size()]});
     float_pairs.push_back(Float2{static_cast<float>(i) * 0.37f - 9, 1e10f / static_cast<float>(i + 1)});
   }
   compare<PackedHalf>("PackedHalf", triples(half_pairs));
@@ -180,8 +183,10 @@ int main() {
   compare<PackedFloat>("PackedFloat", triples(float_pairs));
 
   compare<OldBfloat16>("OldBfloat16", small_values());
-  compare<OldBfloat16Sum>("OldBfloat16Sum", pairs(std::vector<float>{0, 1, 1.004f, -3.3f, 1e-39f, 3e38f, 255.5f}));
-  compare<Bfloat16Product>("Bfloat16Product", pairs(std::vector<float>{0, 1, 1.004f, -3.3f, 1e-39f, 3e38f, 255.5f}));
+  compare<OldBfloat16Sum>("OldBfloat16Sum",
+                          pairs(std::vector<float>{0, 1, 1.004f, -3.3f, 1e-39f, 3e38f, 255.5f}));
+  compare<Bfloat16Product>("Bfloat16Product",
+                           pairs(std::vector<float>{0, 1, 1.004f, -3.3f, 1e-39f, 3e38f, 255.5f}));
   std::vector<float> numbers;
   for (const float value : small_values()) {
     if (value == value) numbers.push_back(value);  // the bits of a NaN are free

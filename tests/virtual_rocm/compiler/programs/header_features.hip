@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Names what the headers offer and the differential programs do not run. It has to compile without a warning.
-#include <hip/hip_runtime.h>
-
 #include <hip/hip_bf16.h>
 #include <hip/hip_bfloat16.h>
 #include <hip/hip_ext.h>
 #include <hip/hip_ext_ocp.h>
 #include <hip/hip_fp16.h>
 #include <hip/hip_fp8.h>
+#include <hip/hip_runtime.h>
 #include <hip/library_types.h>
-
 #include <hsa/hsa_ext_amd.h>
 #include <hsakmt/hsakmt.h>
 #include <infiniband/mlx5dv.h>
@@ -27,9 +25,11 @@ static_assert(HIP_VERSION >= 70000000, "the version is one number");
 static_assert(sizeof(hipDeviceProp_t) == 1472, "the binary interface");
 static_assert(sizeof(hipIpcMemHandle_t) == 64, "the binary interface");
 static_assert(HIP_R_8F_E4M3_FNUZ == 1000 && HIP_R_16BF == 14, "the numbers of element types");
-static_assert(sizeof(mlx5_cqe64) == 64 && IBV_WC_GENERAL_ERR == 21 && HSA_QUEUE_PRIORITY_NORMAL == 0, "companions");
+static_assert(sizeof(mlx5_cqe64) == 64 && IBV_WC_GENERAL_ERR == 21 && HSA_QUEUE_PRIORITY_NORMAL == 0,
+              "companions");
 #if __HIP_DEVICE_COMPILE__
-static_assert(HIP_FP8_TYPE_FNUZ == 1 && HIP_FP8_TYPE_OCP == 0 && HIP_FP8_CVT_FAST_PATH == 1, "gfx942 has fnuz");
+static_assert(HIP_FP8_TYPE_FNUZ == 1 && HIP_FP8_TYPE_OCP == 0 && HIP_FP8_CVT_FAST_PATH == 1,
+              "gfx942 has fnuz");
 static_assert(__AMDGCN__ && __gfx942__ && __GFX9__, "the target's own macros");
 #endif
 
@@ -45,8 +45,12 @@ static_assert(alignof(Aligned) == 16, "__align__");
 __device__ __noinline__ int out_of_line(int x) { return x + constants[x & 3]; }
 __device__ __forceinline__ int in_line(int x) { return out_of_line(x) * 2; }
 
-extern "C" __global__ void __launch_bounds__(256) bounded(int* out) { out[threadIdx.x] = in_line(threadIdx.x); }
-extern "C" __global__ void __launch_bounds__(512, 2) bounded_twice(int* out) { out[hipThreadIdx_x + hipBlockIdx_y] = warpSize; }
+extern "C" __global__ void __launch_bounds__(256) bounded(int* out) {
+  out[threadIdx.x] = in_line(threadIdx.x);
+}
+extern "C" __global__ void __launch_bounds__(512, 2) bounded_twice(int* out) {
+  out[hipThreadIdx_x + hipBlockIdx_y] = warpSize;
+}
 
 extern "C" __global__ void vectors(float4* out, const int4* in, double2* wide, ushort3* three) {
   float4 value = make_float4(1, 2, 3, 4);
@@ -79,7 +83,8 @@ extern "C" __global__ void halves(__half* out, const __half2* in, __hip_bfloat16
 extern "C" __global__ void eights(__hip_fp8_storage_t* out, const float* in) {
   out[0] = __hip_fp8_e4m3_fnuz(in[0]).__x;
   out[1] = __hip_cvt_float_to_fp8(in[1], __HIP_SATFINITE, __HIP_E5M2);
-  out[2] = static_cast<__hip_fp8_storage_t>(__hip_cvt_float2_to_fp8x2(make_float2(in[0], in[1]), __HIP_NOSAT, __HIP_E4M3));
+  out[2] = static_cast<__hip_fp8_storage_t>(
+      __hip_cvt_float2_to_fp8x2(make_float2(in[0], in[1]), __HIP_NOSAT, __HIP_E4M3));
   const __hip_fp8x4_e4m3_fnuz four(make_float4(in[0], in[1], in[2], in[3]));
   const float4 back = four;
   out[3] = static_cast<__hip_fp8_storage_t>(back.x + back.w);
@@ -103,7 +108,8 @@ extern "C" __global__ void synchronised(int* out, unsigned long long* clocks) {
   unsafeAtomicAdd(reinterpret_cast<float*>(&out[3]), 1.0f);
   out[4] = __hip_atomic_load(&out[5], __ATOMIC_ACQUIRE, __HIP_MEMORY_SCOPE_SYSTEM);
   __hip_atomic_store(&out[6], 1, __ATOMIC_RELEASE, __HIP_MEMORY_SCOPE_WORKGROUP);
-  out[7] = __ldg(&out[8]) + __mul24(out[8], 3) + __byte_perm(out[8], out[9], 0x3210) + __funnelshift_l(1, 2, 3);
+  out[7] =
+      __ldg(&out[8]) + __mul24(out[8], 3) + __byte_perm(out[8], out[9], 0x3210) + __funnelshift_l(1, 2, 3);
   out[8] = __float2int_rn(__int_as_float(out[9])) + __float_as_int(__uint2float_rn(7));
   if (out[9] == 12345) __trap();
   assert(out[9] != 54321);
@@ -112,7 +118,8 @@ extern "C" __global__ void synchronised(int* out, unsigned long long* clocks) {
 extern "C" __global__ void standard_library(float* out) {
   const std::array<float, 3> values = {3, 1, 2};
   out[0] = std::max(values[0], std::min(values[1], values[2])) + std::sqrt(values[2]) + std::abs(-1.0f);
-  out[1] = std::numeric_limits<float>::max() * std::exp(-values[0]) + std::pow(values[0], 2.0f) + std::fma(1.0f, 2.0f, 3.0f);
+  out[1] = std::numeric_limits<float>::max() * std::exp(-values[0]) + std::pow(values[0], 2.0f) +
+           std::fma(1.0f, 2.0f, 3.0f);
   const std::pair<int, float> pair(1, 2.0f);
   out[2] = static_cast<float>(pair.first) + pair.second + std::isnan(out[0]) + std::floor(out[1]);
   char bytes[8];
@@ -130,7 +137,8 @@ int host_side(int* data) {
   bounded_twice<<<dim3(1, 2), 64, 0, stream>>>(data);
   hipPointerAttribute_t attributes;
   void* address = nullptr;
-  return hipEventCreateWithFlags(&event, hipEventDisableTiming) + hipMemcpyToSymbol(constants, data, sizeof constants) +
-         hipGetSymbolAddress(&address, constants) + hipPointerGetAttributes(&attributes, address) + hipGetLastError();
+  return hipEventCreateWithFlags(&event, hipEventDisableTiming) +
+         hipMemcpyToSymbol(constants, data, sizeof constants) + hipGetSymbolAddress(&address, constants) +
+         hipPointerGetAttributes(&attributes, address) + hipGetLastError();
 }
 #endif

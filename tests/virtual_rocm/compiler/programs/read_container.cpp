@@ -24,7 +24,8 @@ int main(int count, char** arguments) {
     std::cout << "architecture " << container.architecture() << "\n"
               << "size " << virtual_rocm::abi::KernelContainer::size_of(contents.data()) << "\n"
               << "data " << container.data_object().size() << "\n";
-    for (const auto& [name, path] : container.kernels()) std::cout << "kernel " << name << " " << path << "\n";
+    for (const auto& [name, path] : container.kernels())
+      std::cout << "kernel " << name << " " << path << "\n";
     return 0;
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";

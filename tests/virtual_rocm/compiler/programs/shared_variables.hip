@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Variables of every linkage, each used by two kernels: they must be one variable, although kernels are compiled apart.
+// Variables of every linkage, each used by two kernels: they must be one variable, although kernels are
+// compiled apart.
 #include <hip/hip_runtime.h>
 
 __device__ int external_variable = 5;

@@ -4,16 +4,16 @@
 //
 //     decode FORMAT CODE BITS-OF-FLOAT             every code of every format
 //     encode FORMAT SATURATE BITS-OF-DOUBLE CODE   from double; from float the same, where the value is one
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <cmath>
-#include <vector>
-
-#include <hip/hip_runtime.h>
 #include <hip/hip_bfloat16.h>
 #include <hip/hip_ext_ocp.h>
 #include <hip/hip_fp8.h>
+#include <hip/hip_runtime.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <vector>
 
 namespace {
 
@@ -27,7 +27,8 @@ T copy_bits(U value) {
 
 template <typename Format>
 void print(const char* name) {
-  std::vector<double> values = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e300, -1e300, 1e-300, 1e30, 1e-40, 3.4e38};
+  std::vector<double> values = {0.0,    -0.0,   INFINITY, -INFINITY, NAN,   1e300,
+                                -1e300, 1e-300, 1e30,     1e-40,     3.4e38};
   for (unsigned code = 0; code < 2u << Format::kSignShift; ++code) {
     const float value = Format::decode(code);
     std::printf("decode %s %u %u\n", name, code, copy_bits<std::uint32_t>(value));
@@ -37,8 +38,9 @@ void print(const char* name) {
     values.insert(values.end(), {value, std::nextafterf(value, 1e30f), std::nextafterf(value, -1e30f)});
     if (std::isfinite(next)) {
       const double middle = (value + next) / 2;
-      values.insert(values.end(), {middle, std::nextafter(middle, 1e300), std::nextafter(middle, -1e300),
-                                   std::nextafterf(static_cast<float>(middle), 1e30f), value * 1.0625, value * 1.9});
+      values.insert(values.end(),
+                    {middle, std::nextafter(middle, 1e300), std::nextafter(middle, -1e300),
+                     std::nextafterf(static_cast<float>(middle), 1e30f), value * 1.0625, value * 1.9});
     }
   }
   for (const double value : values) {
@@ -68,9 +70,10 @@ int main() {
   print<virtual_rocm_hip::Float6E2M3>("e2m3");
   print<virtual_rocm_hip::Float6E3M2>("e3m2");
   print<virtual_rocm_hip::Float4E2M1>("e2m1");
-  for (const std::uint32_t bits : {0x00000000u, 0x80000000u, 0x3f800000u, 0x3f808000u, 0x3f818000u, 0x3f808001u, 0x3f807fffu,
-                                   0x7f7fffffu, 0xff7fffffu, 0x7f800000u, 0xff800000u, 0x7f800001u, 0x7fc00000u,
-                                   0x7fffffffu, 0x00000001u, 0x00008000u, 0x00018000u, 0x007fffffu}) {
+  for (const std::uint32_t bits :
+       {0x00000000u, 0x80000000u, 0x3f800000u, 0x3f808000u, 0x3f818000u, 0x3f808001u, 0x3f807fffu,
+        0x7f7fffffu, 0xff7fffffu, 0x7f800000u, 0xff800000u, 0x7f800001u, 0x7fc00000u, 0x7fffffffu,
+        0x00000001u, 0x00008000u, 0x00018000u, 0x007fffffu}) {
     print_bfloat16(copy_bits<float>(bits));
   }
   // The types: packed forms hold the first value in the lowest bits, and conversions saturate.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The work-queue and completion-queue formats of ConnectX cards, as far as device code builds and reads them. All
-// multi-byte fields are big-endian in memory.
+// The work-queue and completion-queue formats of ConnectX cards, as far as device code builds and reads them.
+// All multi-byte fields are big-endian in memory.
 #pragma once
 
 #include <infiniband/verbs.h>
@@ -137,5 +137,7 @@ static_assert(sizeof(mlx5_wqe_ctrl_seg) == 16 && sizeof(mlx5_err_cqe) == 64 && s
               "the hardware's formats");
 #endif
 
-static inline uint8_t mlx5dv_get_cqe_owner(struct mlx5_cqe64* cqe) { return cqe->op_own & MLX5_CQE_OWNER_MASK; }
+static inline uint8_t mlx5dv_get_cqe_owner(struct mlx5_cqe64* cqe) {
+  return cqe->op_own & MLX5_CQE_OWNER_MASK;
+}
 static inline uint8_t mlx5dv_get_cqe_opcode(struct mlx5_cqe64* cqe) { return cqe->op_own >> 4; }

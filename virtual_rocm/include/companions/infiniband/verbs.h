@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The part of the verbs interface that code compiled for a device names: status codes, access flags, and the types it
-// holds pointers to. Nothing here talks to a network card; programs that do are compiled with rdma-core's own header.
+// The part of the verbs interface that code compiled for a device names: status codes, access flags, and the
+// types it holds pointers to. Nothing here talks to a network card; programs that do are compiled with
+// rdma-core's own header.
 #pragma once
 
 #include <linux/types.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Conversions of single values between the OCP formats and float, half or bfloat16, with a power-of-two scale.
+// Conversions of single values between the OCP formats and float, half or bfloat16, with a power-of-two
+// scale.
 #pragma once
 
 #include <hip/amd_detail/small_float.h>

@@ -2,7 +2,8 @@
 //
 // The vector types char1 … double4, their constructors, arithmetic and make_ functions.
 //
-// A type of two or four elements is aligned to its size (at most 16 bytes); three elements are aligned as one.
+// A type of two or four elements is aligned to its size (at most 16 bytes); three elements are aligned as
+// one.
 #pragma once
 
 #include <hip/amd_detail/host_defines.h>
@@ -122,13 +123,15 @@ struct __attribute__((aligned(virtual_rocm_hip::vector_alignment(sizeof(T), N)))
 
   // One value fills all elements, as in HIP.
   template <typename U, typename std::enable_if<std::is_convertible<U, T>::value, int>::type = 0>
-  __HOST_DEVICE__ explicit constexpr HIP_vector_type(U value) : HIP_vector_base<T, N>(static_cast<T>(value)) {}
+  __HOST_DEVICE__ explicit constexpr HIP_vector_type(U value)
+      : HIP_vector_base<T, N>(static_cast<T>(value)) {}
 
   template <typename... Us,
             typename std::enable_if<(N > 1) && sizeof...(Us) == N &&
                                         std::conjunction<std::is_convertible<Us, T>...>::value,
                                     int>::type = 0>
-  __HOST_DEVICE__ constexpr HIP_vector_type(Us... values) : HIP_vector_base<T, N>(static_cast<T>(values)...) {}
+  __HOST_DEVICE__ constexpr HIP_vector_type(Us... values)
+      : HIP_vector_base<T, N>(static_cast<T>(values)...) {}
 
   __HOST_DEVICE__ constexpr HIP_vector_type(const HIP_vector_type&) = default;
   __HOST_DEVICE__ constexpr HIP_vector_type(HIP_vector_type&&) = default;
@@ -139,15 +142,15 @@ struct __attribute__((aligned(virtual_rocm_hip::vector_alignment(sizeof(T), N)))
   __HOST_DEVICE__ constexpr T& operator[](std::size_t index) { return (&this->x)[index]; }
   __HOST_DEVICE__ constexpr const T& operator[](std::size_t index) const { return (&this->x)[index]; }
 
-#define VIRTUAL_ROCM_VECTOR_ASSIGN(op)                                           \
-  __HOST_DEVICE__ HIP_vector_type& operator op(const HIP_vector_type & other) { \
-    for (unsigned i = 0; i < N; ++i) (*this)[i] op other[i];                    \
-    return *this;                                                               \
-  }                                                                             \
+#define VIRTUAL_ROCM_VECTOR_ASSIGN(op)                                                            \
+  __HOST_DEVICE__ HIP_vector_type& operator op(const HIP_vector_type & other) {                   \
+    for (unsigned i = 0; i < N; ++i) (*this)[i] op other[i];                                      \
+    return *this;                                                                                 \
+  }                                                                                               \
   template <typename U, typename std::enable_if<std::is_convertible<U, T>::value, int>::type = 0> \
-  __HOST_DEVICE__ HIP_vector_type& operator op(U other) {                       \
-    for (unsigned i = 0; i < N; ++i) (*this)[i] op static_cast<T>(other);       \
-    return *this;                                                               \
+  __HOST_DEVICE__ HIP_vector_type& operator op(U other) {                                         \
+    for (unsigned i = 0; i < N; ++i) (*this)[i] op static_cast<T>(other);                         \
+    return *this;                                                                                 \
   }
   VIRTUAL_ROCM_VECTOR_ASSIGN(+=)
   VIRTUAL_ROCM_VECTOR_ASSIGN(-=)
@@ -185,27 +188,27 @@ struct __attribute__((aligned(virtual_rocm_hip::vector_alignment(sizeof(T), N)))
   }
 };
 
-#define VIRTUAL_ROCM_VECTOR_BINARY(op)                                                                    \
-  template <typename T, unsigned N>                                                                       \
-  __HOST_DEVICE__ inline HIP_vector_type<T, N> operator op(const HIP_vector_type<T, N>& left,             \
-                                                           const HIP_vector_type<T, N>& right) {          \
-    HIP_vector_type<T, N> result(left);                                                                   \
-    result op##= right;                                                                                  \
-    return result;                                                                                        \
-  }                                                                                                       \
-  template <typename T, unsigned N, typename U,                                                           \
-            typename std::enable_if<std::is_arithmetic<U>::value, int>::type = 0>                         \
-  __HOST_DEVICE__ inline HIP_vector_type<T, N> operator op(const HIP_vector_type<T, N>& left, U right) {  \
-    HIP_vector_type<T, N> result(left);                                                                   \
-    result op##= right;                                                                                  \
-    return result;                                                                                        \
-  }                                                                                                       \
-  template <typename T, unsigned N, typename U,                                                           \
-            typename std::enable_if<std::is_arithmetic<U>::value, int>::type = 0>                         \
-  __HOST_DEVICE__ inline HIP_vector_type<T, N> operator op(U left, const HIP_vector_type<T, N>& right) {  \
-    HIP_vector_type<T, N> result(left);                                                                   \
-    result op##= right;                                                                                  \
-    return result;                                                                                        \
+#define VIRTUAL_ROCM_VECTOR_BINARY(op)                                                                   \
+  template <typename T, unsigned N>                                                                      \
+  __HOST_DEVICE__ inline HIP_vector_type<T, N> operator op(const HIP_vector_type<T, N>& left,            \
+                                                           const HIP_vector_type<T, N>& right) {         \
+    HIP_vector_type<T, N> result(left);                                                                  \
+    result op## = right;                                                                                 \
+    return result;                                                                                       \
+  }                                                                                                      \
+  template <typename T, unsigned N, typename U,                                                          \
+            typename std::enable_if<std::is_arithmetic<U>::value, int>::type = 0>                        \
+  __HOST_DEVICE__ inline HIP_vector_type<T, N> operator op(const HIP_vector_type<T, N>& left, U right) { \
+    HIP_vector_type<T, N> result(left);                                                                  \
+    result op## = right;                                                                                 \
+    return result;                                                                                       \
+  }                                                                                                      \
+  template <typename T, unsigned N, typename U,                                                          \
+            typename std::enable_if<std::is_arithmetic<U>::value, int>::type = 0>                        \
+  __HOST_DEVICE__ inline HIP_vector_type<T, N> operator op(U left, const HIP_vector_type<T, N>& right) { \
+    HIP_vector_type<T, N> result(left);                                                                  \
+    result op## = right;                                                                                 \
+    return result;                                                                                       \
   }
 VIRTUAL_ROCM_VECTOR_BINARY(+)
 VIRTUAL_ROCM_VECTOR_BINARY(-)
@@ -220,28 +223,30 @@ VIRTUAL_ROCM_VECTOR_BINARY(>>)
 #undef VIRTUAL_ROCM_VECTOR_BINARY
 
 template <typename T, unsigned N>
-__HOST_DEVICE__ inline bool operator==(const HIP_vector_type<T, N>& left, const HIP_vector_type<T, N>& right) {
+__HOST_DEVICE__ inline bool operator==(const HIP_vector_type<T, N>& left,
+                                       const HIP_vector_type<T, N>& right) {
   bool equal = true;
   for (unsigned i = 0; i < N; ++i) equal = equal && left[i] == right[i];
   return equal;
 }
 template <typename T, unsigned N>
-__HOST_DEVICE__ inline bool operator!=(const HIP_vector_type<T, N>& left, const HIP_vector_type<T, N>& right) {
+__HOST_DEVICE__ inline bool operator!=(const HIP_vector_type<T, N>& left,
+                                       const HIP_vector_type<T, N>& right) {
   return !(left == right);
 }
 
-#define VIRTUAL_ROCM_VECTOR_TYPE(element, name)                                                         \
-  using name##1 = HIP_vector_type<element, 1>;                                                          \
-  using name##2 = HIP_vector_type<element, 2>;                                                          \
-  using name##3 = HIP_vector_type<element, 3>;                                                          \
-  using name##4 = HIP_vector_type<element, 4>;                                                          \
-  __HOST_DEVICE__ inline name##1 make_##name##1(element x) { return name##1(x); }                       \
-  __HOST_DEVICE__ inline name##2 make_##name##2(element x, element y) { return name##2(x, y); }         \
-  __HOST_DEVICE__ inline name##3 make_##name##3(element x, element y, element z) {                      \
-    return name##3(x, y, z);                                                                            \
-  }                                                                                                     \
-  __HOST_DEVICE__ inline name##4 make_##name##4(element x, element y, element z, element w) {           \
-    return name##4(x, y, z, w);                                                                         \
+#define VIRTUAL_ROCM_VECTOR_TYPE(element, name)                                                 \
+  using name##1 = HIP_vector_type<element, 1>;                                                  \
+  using name##2 = HIP_vector_type<element, 2>;                                                  \
+  using name##3 = HIP_vector_type<element, 3>;                                                  \
+  using name##4 = HIP_vector_type<element, 4>;                                                  \
+  __HOST_DEVICE__ inline name##1 make_##name##1(element x) { return name##1(x); }               \
+  __HOST_DEVICE__ inline name##2 make_##name##2(element x, element y) { return name##2(x, y); } \
+  __HOST_DEVICE__ inline name##3 make_##name##3(element x, element y, element z) {              \
+    return name##3(x, y, z);                                                                    \
+  }                                                                                             \
+  __HOST_DEVICE__ inline name##4 make_##name##4(element x, element y, element z, element w) {   \
+    return name##4(x, y, z, w);                                                                 \
   }
 
 VIRTUAL_ROCM_VECTOR_TYPE(char, char)

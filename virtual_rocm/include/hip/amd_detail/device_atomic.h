@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The atomic functions: plain ones order nothing and act on the device, _block and _system ones on those scopes.
+// The atomic functions: plain ones order nothing and act on the device, _block and _system ones on those
+// scopes.
 #pragma once
 
 #include <hip/amd_detail/device_bits.h>
@@ -8,21 +9,21 @@
 #if defined(__HIP__)
 
 // A pair is (name, operation of the compiler); each comes in three scopes.
-#define VIRTUAL_ROCM_ATOMIC_SCOPE(name, operation, type, scope)                      \
-  VIRTUAL_ROCM_DEVICE type name(type* address, type value) {                         \
-    return __hip_atomic_##operation(address, value, __ATOMIC_RELAXED, scope);        \
+#define VIRTUAL_ROCM_ATOMIC_SCOPE(name, operation, type, scope)               \
+  VIRTUAL_ROCM_DEVICE type name(type* address, type value) {                  \
+    return __hip_atomic_##operation(address, value, __ATOMIC_RELAXED, scope); \
   }
-#define VIRTUAL_ROCM_ATOMIC(name, operation, type)                                             \
-  VIRTUAL_ROCM_ATOMIC_SCOPE(name, operation, type, __HIP_MEMORY_SCOPE_AGENT)                   \
-  VIRTUAL_ROCM_ATOMIC_SCOPE(name##_block, operation, type, __HIP_MEMORY_SCOPE_WORKGROUP)       \
+#define VIRTUAL_ROCM_ATOMIC(name, operation, type)                                       \
+  VIRTUAL_ROCM_ATOMIC_SCOPE(name, operation, type, __HIP_MEMORY_SCOPE_AGENT)             \
+  VIRTUAL_ROCM_ATOMIC_SCOPE(name##_block, operation, type, __HIP_MEMORY_SCOPE_WORKGROUP) \
   VIRTUAL_ROCM_ATOMIC_SCOPE(name##_system, operation, type, __HIP_MEMORY_SCOPE_SYSTEM)
 
-#define VIRTUAL_ROCM_ATOMIC_INTEGERS(name, operation)       \
-  VIRTUAL_ROCM_ATOMIC(name, operation, int)                 \
-  VIRTUAL_ROCM_ATOMIC(name, operation, unsigned int)        \
-  VIRTUAL_ROCM_ATOMIC(name, operation, long)                \
-  VIRTUAL_ROCM_ATOMIC(name, operation, unsigned long)       \
-  VIRTUAL_ROCM_ATOMIC(name, operation, long long)           \
+#define VIRTUAL_ROCM_ATOMIC_INTEGERS(name, operation) \
+  VIRTUAL_ROCM_ATOMIC(name, operation, int)           \
+  VIRTUAL_ROCM_ATOMIC(name, operation, unsigned int)  \
+  VIRTUAL_ROCM_ATOMIC(name, operation, long)          \
+  VIRTUAL_ROCM_ATOMIC(name, operation, unsigned long) \
+  VIRTUAL_ROCM_ATOMIC(name, operation, long long)     \
   VIRTUAL_ROCM_ATOMIC(name, operation, unsigned long long)
 
 VIRTUAL_ROCM_ATOMIC_INTEGERS(atomicAdd, fetch_add)
@@ -44,20 +45,21 @@ VIRTUAL_ROCM_ATOMIC_INTEGERS(atomicXor, fetch_xor)
 #undef VIRTUAL_ROCM_ATOMIC
 #undef VIRTUAL_ROCM_ATOMIC_SCOPE
 
-#define VIRTUAL_ROCM_COMPARE_SWAP(name, type, scope)                                                              \
-  VIRTUAL_ROCM_DEVICE type name(type* address, type compare, type value) {                                        \
-    __hip_atomic_compare_exchange_strong(address, &compare, value, __ATOMIC_RELAXED, __ATOMIC_RELAXED, scope);    \
-    return compare;                                                                                               \
+#define VIRTUAL_ROCM_COMPARE_SWAP(name, type, scope)                                                   \
+  VIRTUAL_ROCM_DEVICE type name(type* address, type compare, type value) {                             \
+    __hip_atomic_compare_exchange_strong(address, &compare, value, __ATOMIC_RELAXED, __ATOMIC_RELAXED, \
+                                         scope);                                                       \
+    return compare;                                                                                    \
   }
-#define VIRTUAL_ROCM_ATOMIC_TYPE(type)                                                                            \
-  VIRTUAL_ROCM_COMPARE_SWAP(atomicCAS, type, __HIP_MEMORY_SCOPE_AGENT)                                            \
-  VIRTUAL_ROCM_COMPARE_SWAP(atomicCAS_block, type, __HIP_MEMORY_SCOPE_WORKGROUP)                                  \
-  VIRTUAL_ROCM_COMPARE_SWAP(atomicCAS_system, type, __HIP_MEMORY_SCOPE_SYSTEM)                                    \
-  VIRTUAL_ROCM_DEVICE type atomicSub(type* address, type value) {                                                 \
-    return __hip_atomic_fetch_add(address, -value, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);                   \
-  }                                                                                                               \
-  VIRTUAL_ROCM_DEVICE type atomicSub_system(type* address, type value) {                                          \
-    return __hip_atomic_fetch_add(address, -value, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_SYSTEM);                  \
+#define VIRTUAL_ROCM_ATOMIC_TYPE(type)                                                           \
+  VIRTUAL_ROCM_COMPARE_SWAP(atomicCAS, type, __HIP_MEMORY_SCOPE_AGENT)                           \
+  VIRTUAL_ROCM_COMPARE_SWAP(atomicCAS_block, type, __HIP_MEMORY_SCOPE_WORKGROUP)                 \
+  VIRTUAL_ROCM_COMPARE_SWAP(atomicCAS_system, type, __HIP_MEMORY_SCOPE_SYSTEM)                   \
+  VIRTUAL_ROCM_DEVICE type atomicSub(type* address, type value) {                                \
+    return __hip_atomic_fetch_add(address, -value, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_AGENT);  \
+  }                                                                                              \
+  VIRTUAL_ROCM_DEVICE type atomicSub_system(type* address, type value) {                         \
+    return __hip_atomic_fetch_add(address, -value, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_SYSTEM); \
   }
 VIRTUAL_ROCM_ATOMIC_TYPE(int)
 VIRTUAL_ROCM_ATOMIC_TYPE(unsigned int)
@@ -76,9 +78,12 @@ VIRTUAL_ROCM_DEVICE unsigned atomicDec(unsigned* address, unsigned limit) {
   return __builtin_amdgcn_atomic_dec32(address, limit, __ATOMIC_RELAXED, "agent");
 }
 
-// "Unsafe" ones may use a hardware instruction where memory does not support it for sure; here all memory does.
+// "Unsafe" ones may use a hardware instruction where memory does not support it for sure; here all memory
+// does.
 VIRTUAL_ROCM_DEVICE float unsafeAtomicAdd(float* address, float value) { return atomicAdd(address, value); }
-VIRTUAL_ROCM_DEVICE double unsafeAtomicAdd(double* address, double value) { return atomicAdd(address, value); }
+VIRTUAL_ROCM_DEVICE double unsafeAtomicAdd(double* address, double value) {
+  return atomicAdd(address, value);
+}
 VIRTUAL_ROCM_DEVICE float safeAtomicAdd(float* address, float value) { return atomicAdd(address, value); }
 VIRTUAL_ROCM_DEVICE double safeAtomicAdd(double* address, double value) { return atomicAdd(address, value); }
 

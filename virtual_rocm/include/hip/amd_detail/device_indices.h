@@ -12,16 +12,16 @@
 #define VIRTUAL_ROCM_BLOCK_COUNT(axis) \
   (((const __attribute__((address_space(4))) unsigned*)__builtin_amdgcn_implicitarg_ptr())[axis])
 
-#define VIRTUAL_ROCM_COORDINATES(name, get_x, get_y, get_z)                                           \
-  struct __hip_builtin_##name##_t {                                                                   \
-    __declspec(property(get = __get_x)) unsigned x;                                                   \
-    __declspec(property(get = __get_y)) unsigned y;                                                   \
-    __declspec(property(get = __get_z)) unsigned z;                                                   \
-    __device__ __attribute__((always_inline)) static unsigned __get_x() { return get_x; }             \
-    __device__ __attribute__((always_inline)) static unsigned __get_y() { return get_y; }             \
-    __device__ __attribute__((always_inline)) static unsigned __get_z() { return get_z; }             \
+#define VIRTUAL_ROCM_COORDINATES(name, get_x, get_y, get_z)                                               \
+  struct __hip_builtin_##name##_t {                                                                       \
+    __declspec(property(get = __get_x)) unsigned x;                                                       \
+    __declspec(property(get = __get_y)) unsigned y;                                                       \
+    __declspec(property(get = __get_z)) unsigned z;                                                       \
+    __device__ __attribute__((always_inline)) static unsigned __get_x() { return get_x; }                 \
+    __device__ __attribute__((always_inline)) static unsigned __get_y() { return get_y; }                 \
+    __device__ __attribute__((always_inline)) static unsigned __get_z() { return get_z; }                 \
     __device__ __attribute__((always_inline)) operator dim3() const { return dim3(get_x, get_y, get_z); } \
-  };                                                                                                  \
+  };                                                                                                      \
   extern const __device__ __attribute__((weak)) __hip_builtin_##name##_t name;
 
 VIRTUAL_ROCM_COORDINATES(threadIdx, __builtin_amdgcn_workitem_id_x(), __builtin_amdgcn_workitem_id_y(),

@@ -11,7 +11,7 @@
 extern "C" {
 // Defined in virtual_rocm/device, where they become traps that the engine answers.
 __device__ __attribute__((noreturn)) void __assert_fail(const char* assertion, const char* file,
-                                                                  unsigned int line, const char* function) noexcept;
+                                                        unsigned int line, const char* function) noexcept;
 // Clang turns a call of it into calls of the __ockl_printf family.
 __device__ int printf(const char* format, ...);
 }
@@ -22,19 +22,19 @@ VIRTUAL_ROCM_DEVICE void __threadfence_system() { __builtin_amdgcn_fence(__ATOMI
 
 #if !__has_builtin(__scoped_atomic_thread_fence)
 // A builtin since clang 20. The switches fold away, as both arguments are constants wherever it is called.
-#define VIRTUAL_ROCM_SCOPED_FENCE(scope)                                                     \
-  switch (order) {                                                                           \
-    case __ATOMIC_CONSUME:                                                                   \
-    case __ATOMIC_ACQUIRE:                                                                   \
-      return __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, scope);                                \
-    case __ATOMIC_RELEASE:                                                                   \
-      return __builtin_amdgcn_fence(__ATOMIC_RELEASE, scope);                                \
-    case __ATOMIC_ACQ_REL:                                                                   \
-      return __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, scope);                                \
-    case __ATOMIC_SEQ_CST:                                                                   \
-      return __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, scope);                                \
-    default:                                                                                 \
-      return;                                                                                \
+#define VIRTUAL_ROCM_SCOPED_FENCE(scope)                      \
+  switch (order) {                                            \
+    case __ATOMIC_CONSUME:                                    \
+    case __ATOMIC_ACQUIRE:                                    \
+      return __builtin_amdgcn_fence(__ATOMIC_ACQUIRE, scope); \
+    case __ATOMIC_RELEASE:                                    \
+      return __builtin_amdgcn_fence(__ATOMIC_RELEASE, scope); \
+    case __ATOMIC_ACQ_REL:                                    \
+      return __builtin_amdgcn_fence(__ATOMIC_ACQ_REL, scope); \
+    case __ATOMIC_SEQ_CST:                                    \
+      return __builtin_amdgcn_fence(__ATOMIC_SEQ_CST, scope); \
+    default:                                                  \
+      return;                                                 \
   }
 VIRTUAL_ROCM_DEVICE void __scoped_atomic_thread_fence(int order, int memory_scope) {
   switch (memory_scope) {
@@ -73,8 +73,8 @@ VIRTUAL_ROCM_DEVICE void __work_group_barrier(unsigned) { __syncthreads(); }
 VIRTUAL_ROCM_DEVICE void __barrier(int) { __syncthreads(); }
 
 namespace virtual_rocm_hip {
-// One word of LDS per block through which a vote is counted. The first barrier keeps a fast wave that starts the next
-// vote from disturbing a slow one that still reads this one.
+// One word of LDS per block through which a vote is counted. The first barrier keeps a fast wave that starts
+// the next vote from disturbing a slow one that still reads this one.
 VIRTUAL_ROCM_DEVICE int block_vote(int predicate, int (*combine)(int*, int), int initial) {
   __shared__ int result;
   __syncthreads();
@@ -106,11 +106,15 @@ VIRTUAL_ROCM_DEVICE int __syncthreads_or(int predicate) {
 }
 
 // The host's declarations of these are of no use to a device; the compiler expands them in place.
-VIRTUAL_ROCM_DEVICE void* memcpy(void* to, const void* from, size_t bytes) { return __builtin_memcpy(to, from, bytes); }
+VIRTUAL_ROCM_DEVICE void* memcpy(void* to, const void* from, size_t bytes) {
+  return __builtin_memcpy(to, from, bytes);
+}
 VIRTUAL_ROCM_DEVICE void* memmove(void* to, const void* from, size_t bytes) {
   return __builtin_memmove(to, from, bytes);
 }
-VIRTUAL_ROCM_DEVICE void* memset(void* to, int value, size_t bytes) { return __builtin_memset(to, value, bytes); }
+VIRTUAL_ROCM_DEVICE void* memset(void* to, int value, size_t bytes) {
+  return __builtin_memset(to, value, bytes);
+}
 
 VIRTUAL_ROCM_DEVICE void __trap() { __builtin_trap(); }
 #if __HIP_DEVICE_COMPILE__

@@ -9,7 +9,9 @@
 
 #include <type_traits>
 
-VIRTUAL_ROCM_DEVICE unsigned __lane_id() { return __builtin_amdgcn_mbcnt_hi(-1, __builtin_amdgcn_mbcnt_lo(-1, 0)); }
+VIRTUAL_ROCM_DEVICE unsigned __lane_id() {
+  return __builtin_amdgcn_mbcnt_hi(-1, __builtin_amdgcn_mbcnt_lo(-1, 0));
+}
 
 VIRTUAL_ROCM_DEVICE unsigned long long __lanemask_lt() { return (1ull << __lane_id()) - 1; }
 VIRTUAL_ROCM_DEVICE unsigned long long __lanemask_eq() { return 1ull << __lane_id(); }
@@ -19,7 +21,9 @@ VIRTUAL_ROCM_DEVICE unsigned long long __lanemask_ge() { return ~__lanemask_lt()
 
 // --- votes; only lanes that are active take part ---
 
-VIRTUAL_ROCM_DEVICE unsigned long long __ballot(int predicate) { return __builtin_amdgcn_ballot_w64(predicate != 0); }
+VIRTUAL_ROCM_DEVICE unsigned long long __ballot(int predicate) {
+  return __builtin_amdgcn_ballot_w64(predicate != 0);
+}
 VIRTUAL_ROCM_DEVICE unsigned long long __ballot64(int predicate) { return __ballot(predicate); }
 VIRTUAL_ROCM_DEVICE unsigned long long __activemask() { return __ballot(1); }
 VIRTUAL_ROCM_DEVICE int __any(int predicate) { return __ballot(predicate) != 0; }
@@ -68,13 +72,18 @@ VIRTUAL_ROCM_DEVICE T __shfl_xor(T value, int mask, int width = 64) {
   return virtual_rocm_hip::read_lane(value, source >= ((self + width) & ~(width - 1)) ? self : source);
 }
 
-VIRTUAL_ROCM_DEVICE int __hip_ds_bpermute(int index, int source) { return __builtin_amdgcn_ds_bpermute(index, source); }
-VIRTUAL_ROCM_DEVICE int __hip_ds_permute(int index, int source) { return __builtin_amdgcn_ds_permute(index, source); }
+VIRTUAL_ROCM_DEVICE int __hip_ds_bpermute(int index, int source) {
+  return __builtin_amdgcn_ds_bpermute(index, source);
+}
+VIRTUAL_ROCM_DEVICE int __hip_ds_permute(int index, int source) {
+  return __builtin_amdgcn_ds_permute(index, source);
+}
 
 // --- the forms with a mask of lanes, which must be 64 bits wide here ---
 
-#define VIRTUAL_ROCM_CHECK_MASK(Mask) \
-  static_assert(std::is_integral<Mask>::value && sizeof(Mask) == 8, "the mask of a 64-lane warp has 64 bits")
+#define VIRTUAL_ROCM_CHECK_MASK(Mask)                                                                    \
+  static_assert(std::is_integral<Mask>::value && sizeof(Mask) == 8, "the mask of a 64-lane warp has 64 " \
+                                                                    "bits")
 
 template <typename Mask>
 VIRTUAL_ROCM_DEVICE unsigned long long __ballot_sync(Mask mask, int predicate) {
@@ -123,8 +132,8 @@ VIRTUAL_ROCM_DEVICE T read_first_lane(T value) {
 }
 }  // namespace virtual_rocm_hip
 
-// The lanes that hold the same value as this one. Each turn of the loop serves all lanes that agree with the first one
-// left.
+// The lanes that hold the same value as this one. Each turn of the loop serves all lanes that agree with the
+// first one left.
 template <typename T>
 VIRTUAL_ROCM_DEVICE unsigned long long __match_any(T value) {
   unsigned long long lanes = 0;

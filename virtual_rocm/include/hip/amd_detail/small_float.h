@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Conversion between float or double and the floating-point formats of 4, 6 and 8 bits, in integer arithmetic.
+// Conversion between float or double and the floating-point formats of 4, 6 and 8 bits, in integer
+// arithmetic.
 //
-// A format has `Exponent` and `Mantissa` bits below a sign bit. Rounding is to nearest, ties to even, and what overflows
-// either becomes the largest finite value (saturate) or what the format has for infinity.
+// A format has `Exponent` and `Mantissa` bits below a sign bit. Rounding is to nearest, ties to even, and
+// what overflows either becomes the largest finite value (saturate) or what the format has for infinity.
 #pragma once
 
 #include <hip/amd_detail/host_defines.h>
@@ -76,7 +77,8 @@ struct SmallFloat {
       const bool up = rest > half || (rest == half && (kept & 1) != 0);
       rounded = static_cast<unsigned>(kept) + (up ? 1 : 0);
     }
-    // The leading one of a normal significand adds itself to the exponent field, and so does a carry from rounding.
+    // The leading one of a normal significand adds itself to the exponent field, and so does a carry from
+    // rounding.
     const int field = subnormal ? 0 : exponent + kBias - 1;
     const long long code = (static_cast<long long>(field) << Mantissa) + rounded;
     if (code > static_cast<long long>(kLargest)) {
@@ -106,11 +108,14 @@ struct SmallFloat {
     if (infinite) return __builtin_bit_cast(float, (sign << 31) | 0x7f800000u);
     std::uint32_t bits = 0;
     if (field != 0) {
-      bits = (static_cast<std::uint32_t>(static_cast<int>(field) - kBias + 127) << 23) | (fraction << (23 - Mantissa));
+      bits = (static_cast<std::uint32_t>(static_cast<int>(field) - kBias + 127) << 23) |
+             (fraction << (23 - Mantissa));
     } else {
-      // fraction × 2^(smallest exponent − mantissa bits): a power of two times a small integer is exact in float.
+      // fraction × 2^(smallest exponent − mantissa bits): a power of two times a small integer is exact in
+      // float.
       constexpr std::uint32_t kUnit = static_cast<std::uint32_t>(kSmallestExponent - Mantissa + 127) << 23;
-      bits = __builtin_bit_cast(std::uint32_t, static_cast<float>(fraction) * __builtin_bit_cast(float, kUnit));
+      bits =
+          __builtin_bit_cast(std::uint32_t, static_cast<float>(fraction) * __builtin_bit_cast(float, kUnit));
     }
     return __builtin_bit_cast(float, (sign << 31) | bits);
   }
