@@ -56,6 +56,29 @@ struct IntegerTest {
   }
 };
 
+// 64-bit integers by their words, which makes vector code.
+template <bool kSigned, unsigned kRelation>
+struct WideTest {
+  using Word = Pair;
+  using Second = Pair;
+  static constexpr Rounding kRounding = Rounding::none;
+  static bool test(Pair a, Pair b) {
+    constexpr u32 kFlip = kSigned ? 0x80000000u : 0;
+    const u32 a_high = a.high ^ kFlip;
+    const u32 b_high = b.high ^ kFlip;
+    const bool equal = ((a.high ^ b.high) | (a.low ^ b.low)) == 0;
+    const bool less = (a_high < b_high) | ((a_high == b_high) & (a.low < b.low));
+    if constexpr (kRelation == 0) return false;
+    if constexpr (kRelation == 1) return less;
+    if constexpr (kRelation == 2) return equal;
+    if constexpr (kRelation == 3) return less | equal;
+    if constexpr (kRelation == 4) return !(less | equal);
+    if constexpr (kRelation == 5) return !equal;
+    if constexpr (kRelation == 6) return !less;
+    return true;
+  }
+};
+
 // Source 1 is a set of classes: signaling NaN, quiet NaN, −inf, −normal, −denormal, −0, +0, +denormal, +normal, +inf.
 template <typename Format>
 struct ClassTest {
@@ -147,6 +170,11 @@ void add_integers(HandlerTable& table, Opcode first, Opcode first_exec, std::ind
   (add_test<IntegerTest<Register, Value, kRelation>>(table, after(first, kRelation), after(first_exec, kRelation)), ...);
 }
 
+template <bool kSigned, std::size_t... kRelation>
+void add_wide(HandlerTable& table, Opcode first, Opcode first_exec, std::index_sequence<kRelation...>) {
+  (add_test<WideTest<kSigned, kRelation>>(table, after(first, kRelation), after(first_exec, kRelation)), ...);
+}
+
 }  // namespace
 
 void add_comparisons(HandlerTable& table) {
@@ -160,8 +188,8 @@ void add_comparisons(HandlerTable& table) {
   add_integers<u32, std::uint16_t>(table, v_cmp_f_u16, v_cmpx_f_u16, kEight);
   add_integers<u32, std::int32_t>(table, v_cmp_f_i32, v_cmpx_f_i32, kEight);
   add_integers<u32, std::uint32_t>(table, v_cmp_f_u32, v_cmpx_f_u32, kEight);
-  add_integers<u64, std::int64_t>(table, v_cmp_f_i64, v_cmpx_f_i64, kEight);
-  add_integers<u64, std::uint64_t>(table, v_cmp_f_u64, v_cmpx_f_u64, kEight);
+  add_wide<true>(table, v_cmp_f_i64, v_cmpx_f_i64, kEight);
+  add_wide<false>(table, v_cmp_f_u64, v_cmpx_f_u64, kEight);
   add_test<ClassTest<Half>>(table, v_cmp_class_f16, v_cmpx_class_f16);
   add_test<ClassTest<Single>>(table, v_cmp_class_f32, v_cmpx_class_f32);
   add_test<ClassTest<Double>>(table, v_cmp_class_f64, v_cmpx_class_f64);

@@ -78,36 +78,43 @@ u32 perm(u32 a, u32 b, u32 selectors) {
   return out;
 }
 
-// With the same selectors in every lane, each byte of the result is one shift and mask over all lanes.
+// With the same selectors in every lane it is two byte shuffles of the host, unless signs are spread.
 template <unsigned kScalars>
 const Operation* perm_by_scalar(const Operation* operation, Wave* wave) {
-  const Source<u32, (kScalars & 1) != 0, false> high(operation, wave, 0);
-  const Source<u32, (kScalars & 2) != 0, false> low(operation, wave, 1);
   const u32 selectors = scalar_value<u32>(operation, wave, 2);
-  alignas(64) u32 out[kLanes] = {};
+  u32 from_low = 0;
+  u32 from_high = 0;
+  u32 ones = 0;
   for (unsigned at = 0; at < 32; at += 8) {
     const u32 selector = selectors >> at & 0xff;
-    const bool from_high = selector < 8 ? selector >= 4 : selector >= 10;
-    if (selector < 8) {
-      const u32 down = 8 * (selector & 3);
-#pragma GCC ivdep
-      for (unsigned lane = 0; lane < kLanes; ++lane) {
-        const u32 word = from_high ? high[lane] : low[lane];
-        out[lane] |= (word >> down & 0xff) << at;
-      }
-    } else if (selector < 12) {
-      const u32 up = selector & 1 ? 0 : 16;
-      for (unsigned lane = 0; lane < kLanes; ++lane) {
-        const u32 word = from_high ? high[lane] : low[lane];
-        out[lane] |= (u(s(word << up) >> 31) & 0xff) << at;
-      }
-    } else if (selector > 12) {
-      for (unsigned lane = 0; lane < kLanes; ++lane) out[lane] |= 0xffu << at;
-    }
+    if (selector >= 8 && selector < 12) return Lanes<perm>::modified<Rounding::none>(operation, wave);
+    from_low |= (selector < 4 ? selector : 0x80) << at;
+    from_high |= (selector >= 4 && selector < 8 ? selector - 4 : 0x80) << at;
+    if (selector > 12) ones |= 0xffu << at;
   }
+  const Source<u32, (kScalars & 1) != 0, false> high(operation, wave, 0);
+  const Source<u32, (kScalars & 2) != 0, false> low(operation, wave, 1);
+  alignas(64) u32 highs[kLanes];
+  alignas(64) u32 lows[kLanes];
+  for (unsigned lane = 0; lane < kLanes; ++lane) highs[lane] = high[lane];
+  for (unsigned lane = 0; lane < kLanes; ++lane) lows[lane] = low[lane];
+  // The host shuffles bytes within groups of 16: the word's own place is added to each selector that is used.
+  const __m256i places = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+  const __m256i low_bytes = _mm256_add_epi8(_mm256_set1_epi32(static_cast<i32>(from_low)), places);
+  const __m256i high_bytes = _mm256_add_epi8(_mm256_set1_epi32(static_cast<i32>(from_high)), places);
+  const __m256i set = _mm256_set1_epi32(static_cast<i32>(ones));
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
-  for (unsigned lane = 0; lane < kLanes; ++lane) destination[lane] = masks[lane] ? out[lane] : destination[lane];
+  for (unsigned lane = 0; lane < kLanes; lane += 8) {
+    const auto load = [lane](const u32* words) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + lane));
+    };
+    const __m256i out = _mm256_or_si256(_mm256_or_si256(_mm256_shuffle_epi8(load(lows), low_bytes),
+                                                        _mm256_shuffle_epi8(load(highs), high_bytes)),
+                                        set);
+    const __m256i kept = _mm256_blendv_epi8(load(destination), out, load(masks));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(destination + lane), kept);
+  }
   return operation + 1;
 }
 

@@ -106,34 +106,67 @@ const Operation* with_carry_modified(const Operation* operation, Wave* wave) {
   return operation + 1;
 }
 
+template <typename Word, bool kScalar>
+__m256i eight(const Source<Word, kScalar, false>& source, const u32* rows, unsigned lane) {
+  if constexpr (kScalar) return _mm256_set1_epi32(static_cast<i32>(source[0]));
+  else return _mm256_load_si256(reinterpret_cast<const __m256i*>(rows + lane));
+}
+
 // 32 × 32 + 64 bits; the second destination has the carry out of bit 63 (for signed operands, the sign of the exact sum).
+// Written for the host's vectors by hand, as compilers do not find this out and address arithmetic is full of it.
 template <bool kSigned, unsigned kScalars>
 const Operation* multiply_add(const Operation* operation, Wave* wave) {
   const Source<u32, (kScalars & 1) != 0, false> left(operation, wave, 0);
   const Source<u32, (kScalars & 2) != 0, false> right(operation, wave, 1);
-  const Source<Pair, (kScalars & 4) != 0, false> addend(operation, wave, 2);
-  alignas(64) u32 out[kLanes];
+  const u32* const left_rows = wave->at<u32>(kScalars & 1 ? 0 : operation->source[0]);
+  const u32* const right_rows = wave->at<u32>(kScalars & 2 ? 0 : operation->source[1]);
+  const u32* const addend_rows = wave->at<u32>(kScalars & 4 ? 0 : operation->source[2]);
+  Pair constant{};
+  if constexpr ((kScalars & 4) != 0) constant = scalar_value<Pair>(operation, wave, 2);
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
-#pragma GCC ivdep
-  for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const u32 a = left[lane];
-    const u32 b = right[lane];
-    const Pair c = addend[lane];
-    u32 high_product = static_cast<u32>(static_cast<u64>(a) * b >> 32);
-    // A negative factor counts 2^32 too much in the unsigned product.
-    if constexpr (kSigned) high_product -= (static_cast<i32>(a) >> 31 & b) + (static_cast<i32>(b) >> 31 & a);
-    const u32 low = a * b + c.low;
-    const u32 carry = low < c.low ? 1 : 0;
-    const u32 high = high_product + c.high + carry;
-    // The carry out of the 64-bit sum; for signed operands, the sign of the exact sum.
-    const u32 unsigned_carry = high < c.high || (carry != 0 && high == c.high) ? ~0u : 0;
-    const u32 overflow = (~(high_product ^ c.high) & (high_product ^ high)) >> 31;
-    const u32 signed_carry = (high >> 31) != overflow ? ~0u : 0;
-    out[lane] = (kSigned ? signed_carry : unsigned_carry) & masks[lane];
-    store_masked(destination, lane, Pair{low, high}, masks[lane]);
+  u64 carries = 0;
+  for (unsigned lane = 0; lane < kLanes; lane += 8) {
+    const __m256i a = eight(left, left_rows, lane);
+    const __m256i b = eight(right, right_rows, lane);
+    __m256i c_low = _mm256_set1_epi32(static_cast<i32>(constant.low));
+    __m256i c_high = _mm256_set1_epi32(static_cast<i32>(constant.high));
+    if constexpr ((kScalars & 4) == 0) {
+      c_low = _mm256_load_si256(reinterpret_cast<const __m256i*>(addend_rows + lane));
+      c_high = _mm256_load_si256(reinterpret_cast<const __m256i*>(addend_rows + kLanes + lane));
+    }
+    const __m256i even = _mm256_mul_epu32(a, b);
+    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+    const __m256i low_product = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+    __m256i high_product = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    if constexpr (kSigned) {
+      // A negative factor counts 2^32 times the other too much in the unsigned product.
+      high_product = _mm256_sub_epi32(high_product, _mm256_and_si256(_mm256_srai_epi32(a, 31), b));
+      high_product = _mm256_sub_epi32(high_product, _mm256_and_si256(_mm256_srai_epi32(b, 31), a));
+    }
+    const auto less = [](__m256i x, __m256i y) {  // x < y unsigned
+      return _mm256_andnot_si256(_mm256_cmpeq_epi32(_mm256_max_epu32(x, y), x), _mm256_set1_epi32(-1));
+    };
+    const __m256i low = _mm256_add_epi32(low_product, c_low);
+    const __m256i carry = less(low, c_low);
+    const __m256i partial = _mm256_add_epi32(high_product, c_high);
+    const __m256i high = _mm256_sub_epi32(partial, carry);
+    __m256i out;
+    if constexpr (kSigned) {
+      const __m256i changed = _mm256_andnot_si256(_mm256_xor_si256(high_product, c_high), _mm256_xor_si256(high_product, high));
+      out = _mm256_xor_si256(high, changed);
+    } else {
+      const __m256i wrapped = _mm256_and_si256(carry, _mm256_cmpeq_epi32(high, _mm256_setzero_si256()));
+      out = _mm256_or_si256(less(partial, c_high), wrapped);
+    }
+    carries |= static_cast<u64>(static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(out)))) << lane;
+    const __m256i mask = _mm256_load_si256(reinterpret_cast<const __m256i*>(masks + lane));
+    auto* const to_low = reinterpret_cast<__m256i*>(destination + lane);
+    auto* const to_high = reinterpret_cast<__m256i*>(destination + kLanes + lane);
+    _mm256_store_si256(to_low, _mm256_blendv_epi8(_mm256_load_si256(to_low), low, mask));
+    _mm256_store_si256(to_high, _mm256_blendv_epi8(_mm256_load_si256(to_high), high, mask));
   }
-  wave->set_scalar_pair(operation->instruction.second_destination, collect_mask(out));
+  wave->set_scalar_pair(operation->instruction.second_destination, carries & wave->exec());
   return operation + 1;
 }
 
@@ -156,11 +189,11 @@ const Operation* count_below(const Operation* operation, Wave* wave) {
   static constexpr LanesBelow kBelow(kHigh);
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
-#pragma GCC ivdep
+  alignas(64) u32 counts[kLanes];
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const u32 value = count_bits(bits[lane] & kBelow.words[lane]) + base[lane];
-    destination[lane] = masks[lane] ? value : destination[lane];
+    counts[lane] = count_bits(bits[lane] & kBelow.words[lane]) + base[lane];
   }
+  for (unsigned lane = 0; lane < kLanes; ++lane) destination[lane] = masks[lane] ? counts[lane] : destination[lane];
   return operation + 1;
 }
 
