@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +130,33 @@ def test_the_native_reader_hands_on_the_compilers_message(reader: Path, hipcc: H
     assert "call calls functions that the virtual device does not have: from_nowhere" in result.stderr
     # The other kernel of the same source is not held up by it.
     subprocess.run([str(reader), str(tmp_path / "k.hsaco"), "fill"], check=True, capture_output=True)
+
+
+def test_a_compiler_that_is_gone_is_replaced_by_that_of_rocm_path(
+    reader: Path, hipcc: Hipcc, tmp_path: Path
+) -> None:
+    source, file = tmp_path / "k.hip", tmp_path / "k.hsaco"
+    source.write_text(
+        '#include <hip/hip_runtime.h>\nextern "C" __global__ void fill(int* out) { out[threadIdx.x] = 2; }\n'
+    )
+    hipcc("--genco", source, "-o", file)
+    container = Container.read(file)
+    gone = dataclasses.replace(
+        container, command=("/gone/python", "-I", "/gone/main.py", container.command[-1])
+    )
+    file.write_bytes(gone.encode())
+    command = [str(reader), str(file), "fill"]
+
+    environment = {name: value for name, value in os.environ.items() if name != "ROCM_PATH"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert result.returncode == 1
+    assert "/gone/python cannot be started" in result.stderr
+
+    launcher = tmp_path / "rocm" / "bin" / "hipcc"
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m virtual_rocm.compiler "$@"\n'
+    )
+    launcher.chmod(0o755)
+    environment["ROCM_PATH"] = str(tmp_path / "rocm")
+    subprocess.run(command, check=True, capture_output=True, env=environment)

@@ -30,6 +30,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -195,6 +196,9 @@ class KernelContainer {
       const std::size_t tab = line.find('\t');
       if (tab != std::string::npos) kernels_.emplace(line.substr(0, tab), line.substr(tab + 1));
     }
+    for (const std::string& part : command_) {
+      if (part.empty()) throw ContainerError("a kernel container names an empty compiler");
+    }
     if (command_.empty()) throw ContainerError("a kernel container does not say how to compile a kernel");
   }
 
@@ -240,10 +244,23 @@ class KernelContainer {
     return kept;
   }
 
+  // The command that the container names; or, where that Python or package is gone, the hipcc of ROCM_PATH.
+  std::vector<std::string> compiler() const {
+    bool complete = true;
+    for (const std::string& part : command_) {
+      complete = complete && (part.front() != '/' || access(part.c_str(), R_OK) == 0);
+    }
+    const char* rocm = std::getenv("ROCM_PATH");
+    if (complete || rocm == nullptr) return command_;
+    std::string hipcc = std::string(rocm) + "/bin/hipcc";
+    if (access(hipcc.c_str(), X_OK) != 0) return command_;
+    return {std::move(hipcc), command_.back()};
+  }
+
   std::string compile(const std::string& name) const {
     const Outputs outputs;
     if (outputs.out < 0 || outputs.messages < 0) throw ContainerError("no memory for the compiler's output");
-    std::vector<std::string> arguments = command_;
+    std::vector<std::string> arguments = compiler();
     arguments.push_back("/proc/self/fd/" + std::to_string(descriptor_));
     arguments.push_back(name);
     std::vector<char*> argument_pointers;
