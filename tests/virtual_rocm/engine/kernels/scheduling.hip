@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "device.h"
+
+// Blocks wait for one another: block b goes on when the counter has reached b, in rising or falling order.
+KERNEL relay(u32* counter, u32* order, u32 blocks, u32 falling) {
+  u32 turn = falling ? blocks - 1 - block_index() : block_index();
+  if (thread_index() == 0) {
+    while (load_acquire(counter) != turn) __builtin_amdgcn_s_sleep(1);
+    order[turn] = block_index();
+    store_release(counter, turn + 1);
+  }
+}
+
+// All blocks meet: needs all of them resident.
+KERNEL grid_barrier(u32* counter, u32* out, u32 blocks, u32 rounds) {
+  for (u32 round = 1; round <= rounds; ++round) {
+    barrier();
+    if (thread_index() == 0) {
+      fetch_add(counter, 1u);
+      while (load_acquire(counter) < round * blocks) {}
+    }
+    barrier();
+  }
+  if (thread_index() == 0) out[block_index()] = load_acquire(counter);
+}
+
+// Every wave of a block spins in a loop with a barrier: only local progress.
+KERNEL barrier_loop(u32* flag, u32* out) {
+  __shared__ u32 seen;
+  do {
+    barrier();
+    if (thread_index() == 0) seen = load_acquire(flag);
+    barrier();
+  } while (seen == 0);
+  if (block_index() == 0 && thread_index() == 0) out[0] = 1;
+}
+// The last block sets the flag for the others.
+KERNEL barrier_loop_last(u32* flag, u32* out, u32 blocks) {
+  if (block_index() == blocks - 1) {
+    if (thread_index() == 0) store_release(flag, 1u);
+    return;
+  }
+  __shared__ u32 seen;
+  do {
+    barrier();
+    if (thread_index() == 0) seen = load_acquire(flag);
+    barrier();
+  } while (seen == 0);
+  if (thread_index() == 0) out[block_index()] = 1;
+}
+
+// One wave waits for another one of its block, through LDS, with no barrier.
+KERNEL wave_waits_for_wave(u32* out) {
+  __shared__ u32 flag;
+  if (thread_index() == 0) __hip_atomic_store(&flag, 0u, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP);
+  barrier();
+  if (thread_index() < 64) {
+    while (__hip_atomic_load(&flag, __ATOMIC_ACQUIRE, __HIP_MEMORY_SCOPE_WORKGROUP) == 0) {}
+    out[thread_index()] = 1;
+  } else if (thread_index() == 64) {
+    __hip_atomic_store(&flag, 1u, __ATOMIC_RELEASE, __HIP_MEMORY_SCOPE_WORKGROUP);
+  }
+}
+
+KERNEL wait_for_flag(u32* flag, u32* out) {
+  while (load_acquire(flag) == 0) {}
+  out[thread_index()] = 1;
+}
+KERNEL set_flag(u32* flag) { if (thread_index() == 0) store_release(flag, 1u); }
+
+// A lock that is tried with compare and swap.
+KERNEL lock_and_add(u32* lock, u32* value) {
+  if (thread_index() == 0) {
+    u32 expected;
+    do {
+      expected = 0;
+    } while (!__hip_atomic_compare_exchange_strong(lock, &expected, 1u, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED,
+                                                   __HIP_MEMORY_SCOPE_AGENT));
+    *value += 1;
+    store_release(lock, 0u);
+  }
+}
+
+// A race on purpose: which wave writes last depends on the schedule.
+KERNEL last_writer(u32* cell, u32* trace) {
+  u32 wave = block_index() * (block_size() / 64) + thread_index() / 64;
+  for (u32 i = 0; i < 50; ++i)
+    if (lane_index() == 0) trace[fetch_add(cell, 1u)] = wave;
+}
+KERNEL half_at_barrier(u32* flag) {
+  if (thread_index() < 64) { while (load_acquire(flag) == 0) {} }
+  barrier();
+}
+KERNEL compute_only(u32* out, u32 steps) {
+  u32 x = thread_index() + 1;
+  for (u32 i = 0; i < steps; ++i) x = x * 1664525u + 1013904223u;
+  out[global_index()] = x;
+}

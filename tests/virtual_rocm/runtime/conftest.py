@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures for the host runtime: the built libraries, programs in processes of their own, compiled kernels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hip_library import Hip
+
+from virtual_rocm.environment import RUNTIME_LIBRARIES, runtime_folder
+from virtual_rocm.errors import SetupError
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def libraries() -> Path:
+    """The folder with our libraries, built now if they are nowhere."""
+    try:
+        return runtime_folder()
+    except SetupError:
+        folder = ROOT / "build" / "native"
+        subprocess.run(
+            ["cmake", "-S", ROOT / "virtual_rocm" / "native", "-B", folder, "-G", "Ninja"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        targets = ["amdhip64", "hsa-runtime64", "virtual_rocm_tensors"]
+        subprocess.run(["ninja", "-C", folder, "-j2", *targets], check=True, stdout=subprocess.DEVNULL)
+    assert all((folder / "lib" / name).exists() for name in RUNTIME_LIBRARIES)
+    return folder / "lib"
+
+
+@pytest.fixture(scope="session")
+def hip(libraries: Path) -> Hip:
+    """The library in this process: for calls that do not fault."""
+    return Hip(str(libraries))
+
+
+@pytest.fixture
+def environment(libraries: Path) -> dict[str, str]:
+    """Variables for a child process that uses the library."""
+    return {
+        **os.environ,
+        "VIRTUAL_ROCM_LIBRARIES": str(libraries),
+        "PYTHONPATH": f"{HERE}:{ROOT}",
+        "VIRTUAL_ROCM_LOG": "stderr",
+    }
+
+
+@pytest.fixture
+def program(environment: dict[str, str]) -> Program:
+    """Run Python source in a process of its own, with `hip` ready in it; faults and aborts stay there."""
+
+    def run(
+        source: str, *arguments: str, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        prologue = "import ctypes, os, sys, time\nfrom ctypes import *\nfrom hip_library import *\nhip = Hip()\n"
+        return subprocess.run(
+            [sys.executable, "-c", prologue + source, *arguments],
+            env={**environment, **(variables or {})},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+KERNELS = """\
+#include <hip/hip_runtime.h>
+#include <assert.h>
+
+__device__ int counter = 7;
+__device__ int table[4] = {1, 2, 3, 4};
+
+extern "C" __global__ void add(int *out, const int *in, int value) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  out[i] = in[i] + value + table[i % 4];
+}
+
+extern "C" __global__ void count(int *out) {
+  if (threadIdx.x == 0) out[blockIdx.x] = atomicAdd(&counter, 1);
+}
+
+extern "C" __global__ void fill_to(int *out, int size) {
+  int i = threadIdx.x;
+  if (i < size) out[i] = i;
+}
+
+extern "C" __global__ void check(const int *in, int wanted) {
+  assert(in[threadIdx.x] == wanted && "the value that was asked for");
+}
+
+extern "C" __global__ void wait_for(volatile int *flag, int *out) {
+  if (threadIdx.x == 0) {
+    while (*flag == 0) {}
+    *out = 1;
+  }
+}
+
+extern "C" __global__ void raise(volatile int *flag) { if (threadIdx.x == 0) *flag = 1; }
+"""
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole code object with the kernels above."""
+    return _compile(tmp_path_factory.mktemp("kernels"), whole=True)
+
+
+@pytest.fixture(scope="session")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as what hipcc writes by default: kernels that are compiled when they are launched."""
+    return _compile(tmp_path_factory.mktemp("container"), whole=False)
+
+
+def _compile(folder: Path, *, whole: bool) -> Path:
+    source, output = folder / "kernels.hip", folder / "kernels.hsaco"
+    source.write_text(KERNELS)
+    result = subprocess.run(
+        [sys.executable, "-m", "virtual_rocm.compiler", "--genco", "--offload-arch=gfx942", "-O2", source, "-o", output],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "VIRTUAL_ROCM_CACHE": str(folder / "cache"),
+            "VIRTUAL_ROCM_REAL_HIPCC": "",
+            **({"VIRTUAL_ROCM_WHOLE": "1"} if whole else {}),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode and "no clang" in result.stderr:
+        pytest.skip(result.stderr)
+    assert result.returncode == 0, result.stderr
+    return output

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""python -m virtual_rocm: run a program on the virtual GPU, or say what this machine lacks for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .doctor import doctor
+from .environment import VirtualEnvironment, prepare, site_packages_of
+from .errors import VirtualRocmError
+from .launcher import run_ranks
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m virtual_rocm", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"virtual_rocm {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="run a program, or ranks of it, on the virtual GPU")
+    run.add_argument("--ranks", type=int, default=1, help="how many processes to start (default 1)")
+    run.add_argument("--deadline", type=float, default=600.0, help="seconds after which all are ended (default 600)")
+    run.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable for the program; may be repeated"
+    )
+    _add_roots(run)
+    run.add_argument("program", nargs=argparse.REMAINDER, help="-- and the command")
+
+    show = commands.add_parser("environment", help="print the variables as shell commands, for other ways to start")
+    _add_roots(show)
+
+    check = commands.add_parser("doctor", help="say what is missing on this machine, and the command that gets it")
+    check.add_argument("--fix", action="store_true", help="run that command")
+    return parser
+
+
+def _add_roots(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--packages",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="where the program's packages are installed (default: where its Python looks); may be repeated",
+    )
+    parser.add_argument("--no-torch-bridge", action="store_true", help='do not answer torch\'s device "cuda"')
+
+
+def _python_of(command: Sequence[str]) -> str:
+    """The interpreter that the command runs: its first word, if that is a Python, else ours."""
+    name = shutil.which(command[0]) if command else None
+    if name and Path(name).name.startswith("python"):
+        return name
+    return sys.executable
+
+
+def _prepare(arguments: argparse.Namespace, command: Sequence[str]) -> VirtualEnvironment:
+    roots = [Path(folder) for folder in arguments.packages] or site_packages_of(_python_of(command))
+    environment = prepare(roots, torch_bridge=not arguments.no_torch_bridge)
+    if environment.plan.too_new:
+        print(
+            f"virtual_rocm: the packages want {', '.join(environment.plan.too_new)}, newer than this system's: "
+            "they will not load",
+            file=sys.stderr,
+        )
+    return environment
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    command = list(arguments.program)
+    if command[:1] == ["--"]:
+        del command[0]
+    if not command:
+        raise VirtualRocmError("nothing to run: python -m virtual_rocm run --ranks 2 -- python script.py")
+    variables = _prepare(arguments, command).apply_to(os.environ)
+    for assignment in arguments.env:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise VirtualRocmError(f"--env {assignment}: NAME=VALUE is wanted")
+        variables[name] = value
+    result = run_ranks(command, ranks=arguments.ranks, environment=variables, deadline=arguments.deadline)
+    if not result.ok:
+        if result.timed_out:
+            print(f"virtual_rocm: the deadline of {arguments.deadline:g} s was reached", file=sys.stderr)
+        for rank in result.ranks:
+            print(f"virtual_rocm: {rank}", file=sys.stderr)
+    return result.exit_code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "doctor":
+            return doctor(fix=arguments.fix)
+        if arguments.command == "environment":
+            for name, value in sorted(_prepare(arguments, []).apply_to({}).items()):
+                print(f"export {name}={shlex.quote(value)}")
+            return 0
+        return _run(arguments)
+    except VirtualRocmError as error:
+        print(f"virtual_rocm: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// A block on the device, the launch that it belongs to, and the thread that gives its waves their turns: what the
+// handlers of memory and control instructions see beyond the Wave. Internal to the engine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/engine.hpp"
+#include "engine/operation.hpp"
+#include "engine/program.hpp"
+#include "runtime/allocation_map.hpp"
+
+namespace virtual_rocm::engine {
+
+struct LaunchState;
+
+struct Block {
+  LaunchState* launch = nullptr;
+  Dimensions index{0, 0, 0};
+  std::uint64_t number = 0;  ///< linear
+  std::vector<Wave*> waves;
+  std::uint8_t* lds = nullptr;
+  std::uint32_t running = 0;     ///< waves that have not finished
+  std::uint32_t at_barrier = 0;  ///< waves that wait at the barrier
+};
+
+/// A printf message that a lane is building.
+struct PrintfMessage {
+  struct Part {
+    bool is_string = false;
+    std::string text;
+    std::uint64_t bits = 0;
+  };
+  std::vector<Part> parts;
+};
+
+/// One engine thread. What is here is touched by that thread only.
+struct Worker {
+  explicit Worker(const AllocationMap& map) : reads(map), writes(map), scalar_reads(map) {}
+
+  // A kernel mostly reads from one allocation and writes to another: one cursor for each, so that both keep hitting.
+  AllocationCursor reads;
+  AllocationCursor writes;
+  AllocationCursor scalar_reads;
+  bool check_bounds = true;
+  bool real_clock = false;
+  std::vector<Observer*> access_observers;
+  std::vector<Observer*> barrier_observers;
+  std::uint64_t clock = 0;  ///< instructions executed in turns that have ended; a virtual time
+  std::unordered_map<std::uint64_t, PrintfMessage> messages;
+  std::uint64_t next_message = 1;
+  std::function<void(const std::string&)> print;
+};
+
+/// Ends the wave's launch with a fault at this operation. Returns what the handler has to return.
+const Operation* raise(const Operation* operation, Wave* wave, Fault fault);
+
+/// The same for a memory access that a lane tried.
+const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind kind, AccessKind access, unsigned lane,
+                              std::uint64_t lanes, std::uint64_t address, std::uint32_t size, std::string message = {});
+
+/// The program that a wave executes.
+const Program& program_of(const Wave& wave);
+
+/// Called by s_barrier: whether the wave may go on at once, because it was the last one that was missing.
+bool arrive_at_barrier(Wave* wave);
+
+/// Called by s_endpgm.
+void finish(Wave* wave);
+
+}  // namespace virtual_rocm::engine

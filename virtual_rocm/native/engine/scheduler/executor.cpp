@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include "engine/engine.hpp"
+#include "engine/scheduler/launch_state.hpp"
+#include "engine/scheduler/report.hpp"
+#include "engine/scheduler/signal_guard.hpp"
+
+namespace virtual_rocm::engine {
+namespace {
+
+// Rounds in which no wave of a launch made global progress, before more of its blocks become resident.
+constexpr std::uint32_t kIdleRoundsBeforeGrowth = 2;
+// The same when waves do make progress but no block ends: they could be waiting in a loop that writes.
+constexpr std::uint32_t kRoundsBeforeGrowth = 512;
+// Idle rounds in which the thread only offers its processor, before it sleeps between rounds.
+constexpr std::uint32_t kYieldsBeforeSleep = 64;
+constexpr auto kSleep = std::chrono::microseconds(50);
+// A wave that has waited for so many turns is looked at in one round of eight, unless the word it reads changes.
+constexpr std::uint16_t kPatientSpins = 3;
+constexpr std::uint64_t kPatience = 8;
+// A process that was stopped for long has not been waiting for that time.
+constexpr double kLongestIdleStep = 0.1;
+
+// The loop that everything is for. Apart, so that its state stays in registers.
+[[gnu::noinline]] const Operation* dispatch(const Operation* operation, Wave* wave, std::uint32_t budget,
+                                            std::uint32_t* left) {
+  do {
+    operation = operation->handler(operation, wave);
+  } while (--budget != 0 && operation != nullptr);
+  *left = budget;
+  return operation;
+}
+
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+double seconds_between(Clock::time_point begin, Clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
+}  // namespace
+
+class Executor::Implementation {
+ public:
+  explicit Implementation(Knobs knobs) : knobs_(knobs), worker_(process_allocations()) {
+    worker_.check_bounds = knobs.check_bounds;
+    worker_.real_clock = knobs.real_clock;
+    worker_.print = [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); };
+  }
+
+  ~Implementation() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+      attention_.store(true, std::memory_order_release);
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  std::uint64_t submit(Launch launch) {
+    std::uint64_t number = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      number = ++last_number_;
+    }
+    auto state = std::make_unique<LaunchState>(std::move(launch), number, knobs_);
+    {
+      const std::lock_guard lock(mutex_);
+      incoming_.push_back(std::move(state));
+      ++outstanding_;
+      attention_.store(true, std::memory_order_release);
+      if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    }
+    wake_.notify_all();
+    return number;
+  }
+
+  void cancel(const std::string& reason) {
+    std::unique_lock lock(mutex_);
+    if (outstanding_ == 0) return;
+    cancel_reason_ = reason;
+    attention_.store(true, std::memory_order_release);
+    wake_.notify_all();
+    if (std::this_thread::get_id() == thread_.get_id()) return;  // from a callback: done when that returns
+    none_left_.wait(lock, [&] { return outstanding_ == 0; });
+  }
+
+  void add_observer(std::shared_ptr<Observer> observer) {
+    const std::lock_guard lock(mutex_);
+    observers_.push_back(std::move(observer));
+    observers_changed_ = true;
+    attention_.store(true, std::memory_order_release);
+  }
+
+  void set_printer(std::function<void(const std::string&)> printer) {
+    const std::lock_guard lock(mutex_);
+    printer_ = std::move(printer);
+    printer_changed_ = true;
+    attention_.store(true, std::memory_order_release);
+  }
+
+  std::string describe() {
+    std::unique_lock lock(mutex_);
+    if (outstanding_ == 0) return "nothing is running\n";
+    const std::uint64_t wanted = ++descriptions_wanted_;
+    attention_.store(true, std::memory_order_release);
+    wake_.notify_all();
+    description_ready_.wait_for(lock, std::chrono::seconds(2), [&] { return descriptions_made_ >= wanted; });
+    return description_;
+  }
+
+  const Knobs& knobs() const { return knobs_; }
+
+ private:
+  void run() {
+    SignalGuard::install();
+    pthread_setname_np(pthread_self(), "virtual-gpu");
+    while (attend()) {
+      if (active_.empty()) continue;
+      bool progressed = false;
+      for (std::size_t index = 0; index < active_.size(); ++index) {
+        if (!active_[index]->ended()) progressed |= round(*active_[index]);
+      }
+      const Clock::time_point now = Clock::now();
+      check_times(now, progressed);
+      finish_ended(now);
+      ++round_number_;
+      if (progressed)
+        idle_rounds_ = 0;
+      else if (++idle_rounds_ > 1)
+        rest();
+    }
+  }
+
+  // Takes what other threads have asked for. False: the thread has to end.
+  bool attend() {
+    if (!attention_.load(std::memory_order_acquire) && !active_.empty()) [[likely]]
+      return true;
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return attention_.load(std::memory_order_acquire) || !active_.empty(); });
+    attention_.store(false, std::memory_order_relaxed);
+    std::vector<LaunchState*> started;
+    while (!incoming_.empty()) {
+      started.push_back(incoming_.front().get());
+      active_.push_back(std::move(incoming_.front()));
+      incoming_.pop_front();
+    }
+    if (observers_changed_) sort_observers();
+    if (printer_changed_) worker_.print = printer_;
+    observers_changed_ = printer_changed_ = false;
+    if (stop_ && cancel_reason_.empty()) cancel_reason_ = "the device was closed";
+    const std::string reason = std::exchange(cancel_reason_, {});
+    if (descriptions_made_ < descriptions_wanted_) {
+      description_.clear();
+      for (const auto& launch : active_) description_ += describe(*launch);
+      descriptions_made_ = descriptions_wanted_;
+      description_ready_.notify_all();
+    }
+    const bool stop = stop_;
+    lock.unlock();
+
+    const Clock::time_point now = Clock::now();
+    for (LaunchState* launch : started) {
+      launch->began = launch->progressed_at = now;
+      launch->processor_began = processor_seconds();
+      for (Observer* observer : launch_observers_) observer->on_launch(launch->information());
+    }
+    if (!started.empty()) last_time_ = now;
+    if (!reason.empty()) {
+      for (const auto& launch : active_) end_with(*launch, FaultKind::cancelled, reason);
+      finish_ended(now);
+    }
+    return !stop;
+  }
+
+  void sort_observers() {
+    worker_.access_observers.clear();
+    worker_.barrier_observers.clear();
+    launch_observers_.clear();
+    for (const auto& observer : observers_) {
+      if (observer->interests() & Observer::accesses) worker_.access_observers.push_back(observer.get());
+      if (observer->interests() & Observer::barriers) worker_.barrier_observers.push_back(observer.get());
+      if (observer->interests() & Observer::launches) launch_observers_.push_back(observer.get());
+    }
+  }
+
+  // Gives every wave of a launch that can move a turn. Whether something happened that others can see.
+  bool round(LaunchState& launch) {
+    while (launch.resident.size() < launch.resident_target && launch.next_block < launch.total_blocks)
+      launch.start_block(memory_);
+    order_.clear();
+    for (const auto& block : launch.resident)
+      for (Wave* wave : block->waves)
+        if (wave->state == WaveState::ready) order_.push_back(wave);
+    if (knobs_.seed != 0)
+      for (std::size_t left = order_.size(); left > 1; --left)
+        std::swap(order_[left - 1], order_[launch.random.below(left)]);
+
+    bool progressed = false;
+    bool block_ended = false;
+    for (Wave* wave : order_) {
+      if (is_patient(*wave)) continue;
+      const std::uint8_t change = turn(launch, wave);
+      if (launch.fault) return true;
+      progressed |= (change & kGlobalProgress) != 0;
+      block_ended |= wave->state == WaveState::finished && wave->block->running == 0;
+    }
+    if (block_ended) launch.retire_blocks(memory_);
+    return grow(launch, progressed, block_ended);
+  }
+
+  bool grow(LaunchState& launch, bool progressed, bool block_ended) {
+    launch.idle_rounds = progressed ? 0 : launch.idle_rounds + 1;
+    launch.rounds_without_end = block_ended ? 0 : launch.rounds_without_end + 1;
+    const bool can_grow = launch.resident_target < launch.resident_most && launch.next_block < launch.total_blocks;
+    if (can_grow && (launch.idle_rounds >= kIdleRoundsBeforeGrowth || launch.rounds_without_end >= kRoundsBeforeGrowth)) {
+      launch.resident_target = std::min(2 * launch.resident_target, launch.resident_most);
+      launch.idle_rounds = 0;
+      launch.rounds_without_end = 0;
+      return true;
+    }
+    return progressed || (can_grow && launch.idle_rounds < kIdleRoundsBeforeGrowth);
+  }
+
+  // A wave that has been waiting for a while, and whose word has not changed, need not run in every round in which
+  // others move. The word is only a guess (the last that it read), so when nobody moves, everybody is asked.
+  bool is_patient(Wave& wave) {
+    if (idle_rounds_ != 0 || wave.spins < kPatientSpins || (round_number_ + wave.index) % kPatience == 0) return false;
+    std::uint32_t value = 0;
+    return peek(wave, value) && value == wave.polled_value;
+  }
+
+  bool peek(Wave& wave, std::uint32_t& value) {
+    const std::uint64_t address = wave.polled_address & ~std::uint64_t{3};
+    if (address == 0) return false;
+    if (address >> 32 == kSharedApertureHigh) {
+      const auto offset = static_cast<std::uint32_t>(address);
+      if (offset + 4 > wave.lds_size) return false;
+      std::memcpy(&value, wave.lds + offset, sizeof value);
+      return true;
+    }
+    if (!worker_.check_bounds || !worker_.scalar_reads.allows(address, 4)) return false;
+    value = __atomic_load_n(reinterpret_cast<const std::uint32_t*>(address), __ATOMIC_RELAXED);
+    return true;
+  }
+
+  std::uint8_t turn(LaunchState& launch, Wave* wave) {
+    std::uint32_t quantum = wave->spins != 0 ? knobs_.spin_quantum : knobs_.quantum;
+    if (knobs_.seed != 0) quantum = quantum / 2 + 1 + static_cast<std::uint32_t>(launch.random.below(quantum / 2 + 1));
+    wave->progressed = 0;
+    wave->polled_address = 0;
+    wave->worker = &worker_;
+    std::uint32_t left = 0;
+    const Operation* operation = nullptr;
+    if (!SignalGuard::run([&] { operation = dispatch(wave->resume, wave, quantum, &left); })) {
+      left = 0;
+      raise_access(wave->current, wave, FaultKind::memory_violation, SignalGuard::access(), 0, 0,
+                   SignalGuard::address(), 1);
+      operation = nullptr;
+    }
+    if (operation != nullptr) wave->resume = operation;
+    const std::uint32_t executed = quantum - left;
+    wave->instructions += executed;
+    worker_.clock += executed;
+    ++launch.outcome.turns;
+
+    // Pure computation, for a whole turn, is progress too: it will come to an end.
+    if (left == 0 && wave->polled_address == 0) wave->progressed |= kGlobalProgress;
+    if (wave->progressed != 0) {
+      wave->spins = 0;
+    } else {
+      if (wave->spins < kPatientSpins) ++wave->spins;
+      if (!peek(*wave, wave->polled_value)) wave->spins = std::min<std::uint16_t>(wave->spins, 1);
+    }
+    return wave->progressed;
+  }
+
+  void check_times(Clock::time_point now, bool progressed) {
+    const double step = std::min(seconds_between(last_time_, now), kLongestIdleStep);
+    last_time_ = now;
+    idle_seconds_ = progressed ? 0 : idle_seconds_ + step;
+    for (const auto& launch : active_) {
+      if (launch->ended()) continue;
+      if (knobs_.deadline_seconds > 0 && seconds_between(launch->began, now) > knobs_.deadline_seconds)
+        end_with(*launch, FaultKind::deadline,
+                 "the launch was not done after " + std::to_string(knobs_.deadline_seconds) + " s");
+      else if (knobs_.stall_seconds > 0 && idle_seconds_ > knobs_.stall_seconds)
+        end_with(*launch, FaultKind::deadlock,
+                 "nothing has moved for " + std::to_string(knobs_.stall_seconds) + " s");
+    }
+  }
+
+  void end_with(LaunchState& launch, FaultKind kind, const std::string& message) {
+    if (launch.ended()) return;
+    Fault fault;
+    fault.kind = kind;
+    fault.message = message;
+    fault.site.kernel = launch.launch.kernel->name;
+    fault.site.launch = launch.number;
+    if (kind != FaultKind::cancelled) fault.waits = waits_of(launch);
+    fault.state = progress_of(launch);
+    launch.fault = std::move(fault);
+  }
+
+  void finish_ended(Clock::time_point now) {
+    for (std::size_t index = 0; index < active_.size();) {
+      if (!active_[index]->ended()) {
+        ++index;
+        continue;
+      }
+      const std::unique_ptr<LaunchState> launch = std::move(active_[index]);
+      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+      launch->abandon_blocks(memory_);
+      launch->outcome.seconds = seconds_between(launch->began, now);
+      launch->outcome.processor_seconds = processor_seconds() - launch->processor_began;
+      launch->outcome.fault = std::move(launch->fault);
+      for (Observer* observer : launch_observers_)
+        observer->on_launch_end(launch->information(),
+                                launch->outcome.fault ? &*launch->outcome.fault : nullptr);
+      std::fflush(stdout);
+      idle_seconds_ = 0;
+      if (launch->launch.completed) launch->launch.completed(launch->outcome);
+      const std::lock_guard lock(mutex_);
+      if (--outstanding_ == 0) none_left_.notify_all();
+    }
+  }
+
+  // Nothing could move: perhaps it waits for the host or for another rank, which may need this processor.
+  void rest() {
+    if (idle_rounds_ < kYieldsBeforeSleep)
+      sched_yield();
+    else
+      std::this_thread::sleep_for(kSleep);
+  }
+
+  static std::string describe(const LaunchState& launch) {
+    Fault fault;
+    fault.kind = FaultKind::cancelled;
+    fault.message = "state of launch " + std::to_string(launch.number);
+    fault.site.kernel = launch.launch.kernel->name;
+    fault.state = progress_of(launch);
+    fault.waits = waits_of(launch);
+    std::string text = fault.text();
+    return text.substr(text.find(": ") + 2);
+  }
+
+  const Knobs knobs_;
+
+  // The executor's thread alone.
+  Worker worker_;
+  BlockMemory memory_;
+  std::vector<std::unique_ptr<LaunchState>> active_;
+  std::vector<Wave*> order_;
+  std::vector<Observer*> launch_observers_;
+  std::uint64_t round_number_ = 0;
+  std::uint32_t idle_rounds_ = 0;
+  double idle_seconds_ = 0;
+  Clock::time_point last_time_ = Clock::now();
+
+  // Shared, guarded by mutex_.
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable none_left_;
+  std::condition_variable description_ready_;
+  std::deque<std::unique_ptr<LaunchState>> incoming_;
+  std::vector<std::shared_ptr<Observer>> observers_;
+  std::function<void(const std::string&)> printer_;
+  std::string cancel_reason_;
+  std::string description_;
+  std::uint64_t last_number_ = 0;
+  std::size_t outstanding_ = 0;
+  std::uint64_t descriptions_wanted_ = 0;
+  std::uint64_t descriptions_made_ = 0;
+  bool observers_changed_ = false;
+  bool printer_changed_ = false;
+  bool stop_ = false;
+  std::atomic<bool> attention_{false};
+  std::thread thread_;
+};
+
+Executor::Executor(Knobs knobs) : implementation_(std::make_unique<Implementation>(knobs)) {}
+Executor::~Executor() = default;
+std::uint64_t Executor::submit(Launch launch) { return implementation_->submit(std::move(launch)); }
+void Executor::cancel(const std::string& reason) { implementation_->cancel(reason); }
+void Executor::add_observer(std::shared_ptr<Observer> observer) { implementation_->add_observer(std::move(observer)); }
+void Executor::set_printer(std::function<void(const std::string&)> printer) {
+  implementation_->set_printer(std::move(printer));
+}
+std::string Executor::describe() const { return implementation_->describe(); }
+const Knobs& Executor::knobs() const { return implementation_->knobs(); }
+
+}  // namespace virtual_rocm::engine

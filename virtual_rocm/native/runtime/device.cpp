@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "runtime/device.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "runtime/device_memory.hpp"
+#include "runtime/process.hpp"
+
+namespace virtual_rocm {
+
+namespace {
+
+constexpr int kMostDevices = 64;
+thread_local int this_threads_device = 0;
+std::atomic<int> fault_error{0};
+
+ErrorCode error_of(engine::FaultKind kind) {
+  using Kind = engine::FaultKind;
+  switch (kind) {
+    case Kind::out_of_bounds:
+    case Kind::memory_violation:
+    case Kind::read_only:
+      return ErrorCode::illegal_address;
+    case Kind::assertion:
+      return ErrorCode::assertion;
+    case Kind::deadlock:
+    case Kind::deadline:
+      return ErrorCode::launch_timeout;
+    default:
+      return ErrorCode::launch_failure;
+  }
+}
+
+bool aborts_on_hardware(engine::FaultKind kind) {
+  return kind == engine::FaultKind::assertion || kind == engine::FaultKind::trap;
+}
+
+}  // namespace
+
+const DeviceFacts& device_facts() {
+  static const DeviceFacts facts = [] {
+    DeviceFacts value;
+    value.name = environment("VIRTUAL_ROCM_DEVICE_NAME").value_or("AMD Instinct MI300X (virtual)");
+    value.architecture = "gfx942:sramecc+:xnack-";
+    value.multiprocessors = static_cast<int>(environment_number("VIRTUAL_ROCM_COMPUTE_UNITS", 304));
+    value.memory_bytes = device_memory().total_bytes();
+    return value;
+  }();
+  return facts;
+}
+
+int device_count() {
+  static const int count = [] {
+    const auto all = static_cast<int>(environment_number("VIRTUAL_ROCM_DEVICES", 8));
+    for (const char* name : {"HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"})
+      if (const auto listed = environment(name))
+        return static_cast<int>(std::min<std::ptrdiff_t>(1 + std::count(listed->begin(), listed->end(), ','), all));
+    return std::clamp(all, 0, kMostDevices);
+  }();
+  return count;
+}
+
+void check_device(int device) {
+  if (device < 0 || device >= device_count())
+    throw fail(ErrorCode::invalid_device, "device ", device, " of ", device_count(), " (VIRTUAL_ROCM_DEVICES)");
+}
+
+int current_device() { return this_threads_device; }
+
+void set_current_device(int device) {
+  check_device(device);
+  this_threads_device = device;
+}
+
+std::string pci_bus_id(int device) {
+  char text[32];
+  std::snprintf(text, sizeof text, "0000:%02x:00.0", 0x10 + device);
+  return text;
+}
+
+engine::Executor& executor(int device) {
+  static std::mutex mutex;
+  // Never destroyed: their threads may still run while the process ends.
+  static auto* const executors = new std::vector<std::unique_ptr<engine::Executor>>(kMostDevices);
+  std::lock_guard lock(mutex);
+  auto& slot = executors->at(static_cast<std::size_t>(device));
+  if (!slot) slot = std::make_unique<engine::Executor>(engine::Knobs::from_environment());
+  return *slot;
+}
+
+void handle_fault(const engine::Fault& fault) {
+  if (fault.kind == engine::FaultKind::cancelled) return;  // the fault that cancelled it is reported on its own
+  std::string text = fault.text();
+  if (process_rank() >= 0) text = concat("rank ", process_rank(), ": ", text);
+  report(text);
+  int none = 0;
+  fault_error.compare_exchange_strong(none, static_cast<int>(error_of(fault.kind)));
+  const std::string policy = environment("VIRTUAL_ROCM_ON_FAULT").value_or("hardware");
+  if (policy == "abort" || (policy != "error" && aborts_on_hardware(fault.kind))) std::abort();
+}
+
+ErrorCode sticky_error() { return static_cast<ErrorCode>(fault_error.load()); }
+
+}  // namespace virtual_rocm
