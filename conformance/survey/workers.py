@@ -37,7 +37,8 @@ class Workers:
     """Use as a context manager; leaving it does not wait for work that nobody needs any more."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("fork")
+        # Not forked: the caller may have threads (a progress display has), and a fork copies the locks that they hold.
+        context = multiprocessing.get_context("spawn")
         self._python = ProcessPoolExecutor(max_workers=1, mp_context=context)
         self._sources = ProcessPoolExecutor(max_workers=1, mp_context=context)
         self._python.submit(_warm_python)
