@@ -181,6 +181,10 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
     def where(args: tuple[Any, ...], _: dict[str, Any]) -> Any:
         return place.device_of(args[0])
 
+    def text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        shown = str(general(tensor.__repr__, args, kwargs))
+        return f"{shown[:-1]}, device='{place.device_of(args[0])}')" if place.on_device(args[0]) else shown
+
     def index_of(args: tuple[Any, ...], _: dict[str, Any]) -> int:
         return place.current_device() if place.on_device(args[0]) else -1
 
@@ -206,6 +210,7 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
         tensor.cuda: to_device,
         tensor.cpu: to_host,
         tensor.numpy: as_array,
+        tensor.__repr__: text,
         tensor.device.__get__: where,
         tensor.is_cuda.__get__: lambda args, _: place.on_device(args[0]),
         tensor.is_cpu.__get__: lambda args, _: place.device_of(args[0]).type == "cpu",
