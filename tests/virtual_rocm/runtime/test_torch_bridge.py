@@ -86,7 +86,11 @@ def test_tensors_are_where_they_are_made_and_moved(run: Run) -> None:
 def test_a_cuda_tensor_does_not_become_a_numpy_array(run: Run) -> None:
     result = run("torch.zeros(3, device='cuda').numpy()")
     assert "TypeError: can't convert cuda:0 device type tensor to numpy" in result.stderr
-    passes(run("assert torch.zeros(3).numpy().sum() == 0 and torch.zeros(3, device='cuda').cpu().numpy().sum() == 0"))
+    passes(
+        run(
+            "assert torch.zeros(3).numpy().sum() == 0 and torch.zeros(3, device='cuda').cpu().numpy().sum() == 0"
+        )
+    )
 
 
 def test_the_runtime_knows_every_cuda_tensor_exactly_and_no_other(run: Run) -> None:
@@ -111,11 +115,12 @@ def test_raw_pointers_become_tensors_on_the_same_memory(run: Run) -> None:
         run(
             "y = torch.arange(12, dtype=torch.int32, device='cuda')",
             "class View: pass",
-            "v = View(); v.__cuda_array_interface__ = {'data': (y.data_ptr(), False), 'shape': (48,), 'typestr': '|u1', 'strides': None, 'version': 3}",
+            "def describe(shape, kind, strides): return dict(data=(y.data_ptr(), False), shape=shape, typestr=kind, strides=strides)",
+            "v = View(); v.__cuda_array_interface__ = describe((48,), '|u1', None)",
             "t = torch.as_tensor(v, device='cuda').view(torch.int32)",
             "assert t.data_ptr() == y.data_ptr() and t.is_cuda",
             "t[0] = 77; assert y[0].item() == 77",
-            "v.__cuda_array_interface__ = {'data': (y.data_ptr(), False), 'shape': (3, 2), 'typestr': '<i4', 'strides': (16, 4), 'version': 3}",
+            "v.__cuda_array_interface__ = describe((3, 2), '<i4', (16, 4))",
             "assert torch.as_tensor(v, device='cuda').tolist() == [[77, 1], [4, 5], [8, 9]]",
             "assert torch.tensor(v).data_ptr() != y.data_ptr()",
         )
@@ -196,7 +201,8 @@ def test_the_device_answers_for_itself(run: Run) -> None:
             "assert torch.cuda.get_device_capability() == (9, 4)",
             "free, total = torch.cuda.mem_get_info(); assert 0 < free <= total == p.total_memory",
             "torch.cuda.set_device(3); assert torch.cuda.current_device() == 3",
-            "with torch.cuda.device(5): assert torch.cuda.current_device() == 5 and torch.zeros(1, device='cuda').get_device() == 5",
+            "with torch.cuda.device(5):",
+            "    assert torch.cuda.current_device() == 5 and torch.zeros(1, device='cuda').get_device() == 5",
             "assert torch.cuda.current_device() == 3",
         )
     )
