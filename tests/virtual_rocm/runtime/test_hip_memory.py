@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from ctypes import byref, c_size_t, c_void_p
 
 import hip_library as h
@@ -60,7 +61,7 @@ def test_freed_addresses_are_not_given_out_again_at_once(hip: Hip) -> None:
 
 def test_memory_of_two_allocations_is_never_adjacent(hip: Hip) -> None:
     pointers = sorted(hip.malloc(4096) for _ in range(8))
-    assert all(after - before >= 4096 + 65536 for before, after in zip(pointers, pointers[1:], strict=False))
+    assert all(after - before >= 4096 + 65536 for before, after in itertools.pairwise(pointers))
     for pointer in pointers:
         hip.check(hip.hipFree(pointer))
 

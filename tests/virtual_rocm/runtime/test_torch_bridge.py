@@ -115,7 +115,8 @@ def test_raw_pointers_become_tensors_on_the_same_memory(run: Run) -> None:
         run(
             "y = torch.arange(12, dtype=torch.int32, device='cuda')",
             "class View: pass",
-            "def describe(shape, kind, strides): return dict(data=(y.data_ptr(), False), shape=shape, typestr=kind, strides=strides)",
+            "def describe(shape, kind, strides):",
+            "    return dict(data=(y.data_ptr(), False), shape=shape, typestr=kind, strides=strides)",
             "v = View(); v.__cuda_array_interface__ = describe((48,), '|u1', None)",
             "t = torch.as_tensor(v, device='cuda').view(torch.int32)",
             "assert t.data_ptr() == y.data_ptr() and t.is_cuda",
