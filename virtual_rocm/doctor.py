@@ -38,7 +38,11 @@ class Finding:
 
 def _platform() -> Finding:
     ok = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
-    return Finding("system", ok, f"{platform.system()} on {platform.machine()}" + ("" if ok else ": Linux on x86-64 is needed"))
+    return Finding(
+        "system",
+        ok,
+        f"{platform.system()} on {platform.machine()}" + ("" if ok else ": Linux on x86-64 is needed"),
+    )
 
 
 def _processor() -> Finding:
@@ -48,7 +52,9 @@ def _processor() -> Finding:
         flags = set()
     missing = {"avx2", "fma", "bmi2"} - flags
     if missing:
-        return Finding("processor", False, f"lacks {', '.join(sorted(missing))}: a processor of 2013 or later is needed")
+        return Finding(
+            "processor", False, f"lacks {', '.join(sorted(missing))}: a processor of 2013 or later is needed"
+        )
     return Finding("processor", True, "has AVX2")
 
 
@@ -56,7 +62,12 @@ def _native() -> Finding:
     try:
         folder = runtime_folder()
     except SetupError as error:
-        return Finding("native libraries", False, str(error), (sys.executable, "-m", "pip", "install", "--force-reinstall", "virtual-rocm"))
+        return Finding(
+            "native libraries",
+            False,
+            str(error),
+            (sys.executable, "-m", "pip", "install", "--force-reinstall", "virtual-rocm"),
+        )
     return Finding("native libraries", True, f"{', '.join(RUNTIME_LIBRARIES)} in {folder}")
 
 

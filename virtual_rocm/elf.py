@@ -65,7 +65,9 @@ class _Image:
             raise ElfError(f"{path} is not a 64-bit little-endian ELF file")
         table, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
         for index in range(count):
-            kind, _, offset, address, _, in_file, _, _ = struct.unpack_from("<IIQQQQQQ", data, table + index * size)
+            kind, _, offset, address, _, in_file, _, _ = struct.unpack_from(
+                "<IIQQQQQQ", data, table + index * size
+            )
             if kind == _PT_LOAD:
                 self.segments.append((address, in_file, offset))
             elif kind == _PT_DYNAMIC:
@@ -84,7 +86,7 @@ class _Image:
 def read_shared_object(path: Path, *, symbols: bool = True) -> SharedObject:
     """Read the dynamic part of `path`, without its symbols if they are not wanted; ElfError if it has none."""
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _read(_Image(path, data), symbols)
     except (OSError, ValueError, struct.error) as error:
         raise ElfError(f"{path} cannot be read as a shared object: {error}") from error
@@ -135,11 +137,15 @@ def _symbols(
         if binding == 0 or name_offset == 0:
             continue
         name = image.text(strings + name_offset)
-        number = struct.unpack_from("<H", image.data, versym + index * 2)[0] & 0x7FFF if versym is not None else 0
+        number = (
+            struct.unpack_from("<H", image.data, versym + index * 2)[0] & 0x7FFF if versym is not None else 0
+        )
         library, version = versions.get(number, (None, None))
         if section == 0:
             needs.append(
-                NeededSymbol(name, library, version, binding == _STB_WEAK, index in called and index not in taken)
+                NeededSymbol(
+                    name, library, version, binding == _STB_WEAK, index in called and index not in taken
+                )
             )
         elif name != version:  # linkers define a symbol for each version, too
             gives.append(GivenSymbol(name, version))
@@ -167,7 +173,9 @@ def _symbol_count(image: _Image, tags: dict[int, int]) -> int:
     return int(last) + 1
 
 
-def _version_names(image: _Image, tags: dict[int, int], strings: int) -> dict[int, tuple[str | None, str | None]]:
+def _version_names(
+    image: _Image, tags: dict[int, int], strings: int
+) -> dict[int, tuple[str | None, str | None]]:
     names: dict[int, tuple[str | None, str | None]] = {}
     if _DT_VERNEED in tags:
         at = image.offset(tags[_DT_VERNEED])

@@ -50,8 +50,12 @@ class LibraryPlan:
     runtime_names: dict[str, str]  # a name that a program asks for → our library that answers
     stubs: tuple[StubPlan, ...]
     preload: tuple[str, ...]  # names that a bundled copy would take, unless they are loaded before it
-    unresolved: tuple[str, ...] = field(default=())  # symbols that nothing gives and no stub can be told to give
-    too_new: tuple[str, ...] = field(default=())  # versions of the C and C++ libraries that this system's do not have
+    unresolved: tuple[str, ...] = field(
+        default=()
+    )  # symbols that nothing gives and no stub can be told to give
+    too_new: tuple[str, ...] = field(
+        default=()
+    )  # versions of the C and C++ libraries that this system's do not have
 
 
 def runtime_library(soname: str) -> str | None:
@@ -79,7 +83,7 @@ def find_consumers(
         for package in sorted(path for path in root.iterdir() if path.is_dir() and path.name not in skipped):
             if package.name.endswith(".libs"):
                 continue
-            libraries = [path for path in shared_objects(package)]
+            libraries = list(shared_objects(package))
             if not any(_needs_runtime(path) for path in libraries):
                 continue
             for bundle in sorted(root.glob("*.libs")):
@@ -194,7 +198,12 @@ def plan_libraries(consumers: Sequence[SharedObject], system: SystemLibraries | 
         for symbol in library.needs:
             if symbol.library in versioned:
                 versioned[symbol.library][symbol.name, symbol.version] = symbol
-            elif symbol.library is None and not symbol.weak and symbol.name not in given and not _python_gives(symbol):
+            elif (
+                symbol.library is None
+                and not symbol.weak
+                and symbol.name not in given
+                and not _python_gives(symbol)
+            ):
                 known = loose.get(symbol.name)
                 if known is None or (known.called and not symbol.called):
                     loose[symbol.name] = symbol

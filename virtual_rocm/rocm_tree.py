@@ -41,7 +41,10 @@ def build_rocm_tree(root: Path, libraries: Path) -> None:
             (tools / name).symlink_to(path)
         else:
             # Programs look whether the file is there before they know whether they need it.
-            _script(tools / name, f'echo "{name} of LLVM 17 or newer is not installed on this machine" >&2\nexit 127\n')
+            _script(
+                tools / name,
+                f'echo "{name} of LLVM 17 or newer is not installed on this machine" >&2\nexit 127\n',
+            )
     # The preloaded libraries are for the program, not for the compilers that it starts.
     # -P and the path: whatever PYTHONPATH holds, this package and no other is the compiler's.
     _script(

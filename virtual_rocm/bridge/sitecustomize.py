@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 _HERE = str(Path(__file__).resolve().parent)
 
@@ -37,7 +38,10 @@ class _Loader(importlib.abc.Loader):
 class _Finder(importlib.abc.MetaPathFinder):
     """Sees the imports of the modules to bridge; every other import passes by."""
 
-    bridged = {"torch": "bridge_torch", "torch.distributed.distributed_c10d": "bridge_collectives"}
+    bridged: ClassVar[dict[str, str]] = {
+        "torch": "bridge_torch",
+        "torch.distributed.distributed_c10d": "bridge_collectives",
+    }
 
     def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
         function = self.bridged.get(name)

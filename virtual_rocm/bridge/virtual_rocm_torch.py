@@ -22,13 +22,46 @@ from typing import Any
 from virtual_rocm_cuda import patch_cuda
 from virtual_rocm_hip import Hip, is_device_address
 
+# Calls and attributes that only look at a tensor's form.
+_FORM_METHODS = (
+    "data_ptr",
+    "size",
+    "stride",
+    "numel",
+    "nelement",
+    "element_size",
+    "is_contiguous",
+    "dim",
+    "storage_offset",
+    "is_floating_point",
+    "untyped_storage",
+    "__len__",
+    "requires_grad_",
+    "view",
+    "is_set_to",
+)
+_FORM_ATTRIBUTES = (
+    "shape",
+    "dtype",
+    "ndim",
+    "layout",
+    "requires_grad",
+    "is_sparse",
+    "is_quantized",
+    "is_meta",
+    "nbytes",
+    "itemsize",
+    "grad_fn",
+)
 _TYPES = {"f": "float", "i": "int", "u": "uint", "b": "bool"}
 
 
 class TensorPlacement:
     """Where tensors are, and how to make them there."""
 
-    def __init__(self, torch: Any, hip: Hip, synchronize: Callable[[], None], current_device: Callable[[], int]) -> None:
+    def __init__(
+        self, torch: Any, hip: Hip, synchronize: Callable[[], None], current_device: Callable[[], int]
+    ) -> None:
         self.torch, self.hip = torch, hip
         self.synchronize, self.current_device = synchronize, current_device
 
@@ -172,7 +205,9 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
                     return move((view, target), {"copy": True, **({"dtype": wanted} if wanted else {})})
                 return view if wanted in (None, view.dtype) else move((view,), {"dtype": wanted})
             if isinstance(data, tensor) and function is not torch.tensor:
-                target = {k: v for k, v in kwargs.items() if k in ("device", "dtype", "copy") and v is not None}
+                target = {
+                    k: v for k, v in kwargs.items() if k in ("device", "dtype", "copy") and v is not None
+                }
                 return move((data,), target) if target else data
             return general(function, args, kwargs)
 
@@ -180,6 +215,10 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
 
     def where(args: tuple[Any, ...], _: dict[str, Any]) -> Any:
         return place.device_of(args[0])
+
+    def text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        shown = str(general(tensor.__repr__, args, kwargs))
+        return f"{shown[:-1]}, device='{place.device_of(args[0])}')" if place.on_device(args[0]) else shown
 
     def index_of(args: tuple[Any, ...], _: dict[str, Any]) -> int:
         return place.current_device() if place.on_device(args[0]) else -1
@@ -206,6 +245,7 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
         tensor.cuda: to_device,
         tensor.cpu: to_host,
         tensor.numpy: as_array,
+        tensor.__repr__: text,
         tensor.device.__get__: where,
         tensor.is_cuda.__get__: lambda args, _: place.on_device(args[0]),
         tensor.is_cpu.__get__: lambda args, _: place.device_of(args[0]).type == "cpu",
@@ -217,17 +257,8 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
         torch.asarray: from_data(torch.asarray),
     }
     # What only looks at a tensor's form needs neither a place nor the results of a stream.
-    passive = {
-        getattr(tensor, name)
-        for name in (
-            "data_ptr size stride numel element_size is_contiguous dim storage_offset nelement is_floating_point "
-            "untyped_storage __len__ requires_grad_ view reshape is_set_to"
-        ).split()
-        if name != "reshape"
-    } | {
-        getattr(tensor, name).__get__
-        for name in "shape dtype ndim layout requires_grad is_sparse is_quantized is_meta nbytes itemsize grad_fn".split()
-        if hasattr(tensor, name)
+    passive = {getattr(tensor, name) for name in _FORM_METHODS} | {
+        getattr(tensor, name).__get__ for name in _FORM_ATTRIBUTES if hasattr(tensor, name)
     }
 
     class PlacementMode(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
@@ -272,9 +303,24 @@ def _enter_in_new_threads(mode: Any) -> None:
 _synchronize: list[Callable[[], None]] = []
 
 _COLLECTIVES = (
-    "all_reduce broadcast reduce all_gather all_gather_into_tensor gather scatter reduce_scatter "
-    "reduce_scatter_tensor all_to_all all_to_all_single send recv isend irecv barrier batch_isend_irecv"
-).split()
+    "all_reduce",
+    "broadcast",
+    "reduce",
+    "all_gather",
+    "all_gather_into_tensor",
+    "gather",
+    "scatter",
+    "reduce_scatter",
+    "reduce_scatter_tensor",
+    "all_to_all",
+    "all_to_all_single",
+    "send",
+    "recv",
+    "isend",
+    "irecv",
+    "barrier",
+    "batch_isend_irecv",
+)
 
 
 def bridge_collectives(module: ModuleType) -> None:

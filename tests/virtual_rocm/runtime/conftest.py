@@ -63,7 +63,9 @@ def program(environment: dict[str, str]) -> Program:
     def run(
         source: str, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        prologue = "import ctypes, os, sys, time\nfrom ctypes import *\nfrom hip_library import *\nhip = Hip()\n"
+        prologue = (
+            "import ctypes, os, sys, time\nfrom ctypes import *\nfrom hip_library import *\nhip = Hip()\n"
+        )
         return subprocess.run(
             [sys.executable, "-c", prologue + source, *arguments],
             env={**environment, **(variables or {})},
@@ -128,7 +130,17 @@ def _compile(folder: Path, *, whole: bool) -> Path:
     source, output = folder / "kernels.hip", folder / "kernels.hsaco"
     source.write_text(KERNELS)
     result = subprocess.run(
-        [sys.executable, "-m", "virtual_rocm.compiler", "--genco", "--offload-arch=gfx942", "-O2", source, "-o", output],
+        [
+            sys.executable,
+            "-m",
+            "virtual_rocm.compiler",
+            "--genco",
+            "--offload-arch=gfx942",
+            "-O2",
+            source,
+            "-o",
+            output,
+        ],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),

@@ -163,7 +163,14 @@ class Hip:
         self.check(self.library.hipMemcpy(pointer, data, len(data), DEFAULT))
 
     def launch(
-        self, function: int, arguments: list[Any], *, grid: int = 1, block: int = 64, lds: int = 0, stream: int = 0
+        self,
+        function: int,
+        arguments: list[Any],
+        *,
+        grid: int = 1,
+        block: int = 64,
+        lds: int = 0,
+        stream: int = 0,
     ) -> int:
         """hipModuleLaunchKernel with ctypes values as arguments; the error code."""
         pointers = (c_void_p * max(len(arguments), 1))(*[ctypes.addressof(value) for value in arguments])

@@ -41,10 +41,20 @@ def test_an_attribute_that_hip_does_not_have_is_refused(hip: Hip) -> None:
 
 @pytest.mark.parametrize(
     ("variables", "count"),
-    [({}, 8), ({"VIRTUAL_ROCM_DEVICES": "2"}, 2), ({"HIP_VISIBLE_DEVICES": "3"}, 1), ({"HIP_VISIBLE_DEVICES": "0,1,2"}, 3)],
+    [
+        ({}, 8),
+        ({"VIRTUAL_ROCM_DEVICES": "2"}, 2),
+        ({"HIP_VISIBLE_DEVICES": "3"}, 1),
+        ({"HIP_VISIBLE_DEVICES": "0,1,2"}, 3),
+    ],
 )
-def test_the_environment_says_how_many_devices_there_are(program, variables: dict[str, str], count: int) -> None:  # type: ignore[no-untyped-def]
-    result = program("n = c_int(); print(hip.hipGetDeviceCount(byref(n)), n.value, hip.hipSetDevice(n), hip.hipSetDevice(n.value - 1))", variables=variables)
+def test_the_environment_says_how_many_devices_there_are(
+    program, variables: dict[str, str], count: int
+) -> None:  # type: ignore[no-untyped-def]
+    result = program(
+        "n = c_int(); print(hip.hipGetDeviceCount(byref(n)), n.value, hip.hipSetDevice(n), hip.hipSetDevice(n.value - 1))",
+        variables=variables,
+    )
     assert result.stdout == f"0 {count} {h.INVALID_DEVICE} 0\n"
 
 
@@ -78,7 +88,15 @@ def test_every_device_has_a_bus_id_of_its_own(hip: Hip) -> None:
     assert all(len(text) == len("0000:00:00.0") for text in seen)
 
 
-@pytest.mark.parametrize(("code", "name"), [(0, b"hipSuccess"), (1, b"hipErrorInvalidValue"), (700, b"hipErrorIllegalAddress"), (123456, b"hipErrorUnknown")])
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (0, b"hipSuccess"),
+        (1, b"hipErrorInvalidValue"),
+        (700, b"hipErrorIllegalAddress"),
+        (123456, b"hipErrorUnknown"),
+    ],
+)
 def test_errors_have_names(hip: Hip, code: int, name: bytes) -> None:
     assert hip.hipGetErrorName(code) == name
     assert hip.hipGetErrorString(code)
@@ -149,7 +167,15 @@ def test_hsa_memory_pools_are_global_and_their_memory_can_be_locked(hsa: ctypes.
     assert segment.value == 0
     memory = ctypes.create_string_buffer(4096)
     locked = c_void_p()
-    hsa.hsa_amd_memory_lock_to_pool.argtypes = [c_void_p, ctypes.c_size_t, c_void_p, c_int, Agent, c_uint32, c_void_p]
+    hsa.hsa_amd_memory_lock_to_pool.argtypes = [
+        c_void_p,
+        ctypes.c_size_t,
+        c_void_p,
+        c_int,
+        Agent,
+        c_uint32,
+        c_void_p,
+    ]
     assert hsa.hsa_amd_memory_lock_to_pool(memory, 4096, None, 0, pools[0], 0, byref(locked)) == 0
     assert locked.value == ctypes.addressof(memory)
     hip.check(hip.hipMemset(locked, 7, 4096))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from ctypes import byref, c_size_t, c_void_p
 
 import hip_library as h
@@ -60,7 +61,7 @@ def test_freed_addresses_are_not_given_out_again_at_once(hip: Hip) -> None:
 
 def test_memory_of_two_allocations_is_never_adjacent(hip: Hip) -> None:
     pointers = sorted(hip.malloc(4096) for _ in range(8))
-    assert all(after - before >= 4096 + 65536 for before, after in zip(pointers, pointers[1:]))
+    assert all(after - before >= 4096 + 65536 for before, after in itertools.pairwise(pointers))
     for pointer in pointers:
         hip.check(hip.hipFree(pointer))
 
@@ -102,7 +103,9 @@ def test_the_host_cannot_reach_past_an_allocation(program, side: str) -> None:  
         ("device", "host", 7, 21),
     ],
 )
-def test_a_copy_is_checked_against_its_direction(hip: Hip, target: str, source: str, kind: int, code: int) -> None:
+def test_a_copy_is_checked_against_its_direction(
+    hip: Hip, target: str, source: str, kind: int, code: int
+) -> None:
     device = {"target": hip.malloc(64), "source": hip.malloc(64)}
     host = {name: ctypes.create_string_buffer(64) for name in device}
 
@@ -176,7 +179,10 @@ def test_an_error_is_kept_until_it_is_asked_for(hip: Hip) -> None:
 def test_the_log_says_why_a_call_failed(program) -> None:  # type: ignore[no-untyped-def]
     result = program("p = hip.malloc(100); print(hip.hipMemset(p, 0, 101))")
     assert result.stdout == "1\n"
-    assert "hipMemset = hipErrorInvalidValue (1): target: 101 bytes at offset 0 of hipMalloc #1, which has 100" in result.stderr
+    assert (
+        "hipMemset = hipErrorInvalidValue (1): target: 101 bytes at offset 0 of hipMalloc #1, which has 100"
+        in result.stderr
+    )
 
 
 def test_a_forked_child_has_its_own_copy_of_device_memory(program) -> None:  # type: ignore[no-untyped-def]

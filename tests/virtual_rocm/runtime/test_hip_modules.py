@@ -108,9 +108,12 @@ def test_kernels_of_two_streams_are_resident_together(hip: Hip, module: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("contents", "code"), [(None, h.FILE_NOT_FOUND), (b"not a code object", 200), (b"\x7fELF" + bytes(60), 200)]
+    ("contents", "code"),
+    [(None, h.FILE_NOT_FOUND), (b"not a code object", 200), (b"\x7fELF" + bytes(60), 200)],
 )
-def test_a_file_that_is_no_module_is_refused(hip: Hip, tmp_path: Path, contents: bytes | None, code: int) -> None:
+def test_a_file_that_is_no_module_is_refused(
+    hip: Hip, tmp_path: Path, contents: bytes | None, code: int
+) -> None:
     path = tmp_path / "module"
     if contents is not None:
         path.write_bytes(contents)
@@ -154,7 +157,9 @@ class Embedded:
         hip.library["__hipRegisterFunction"](
             self.handle, self.kernel, b"add", b"add", c_uint32(0xFFFFFFFF), None, None, None, None, None
         )
-        hip.library["__hipRegisterVar"](self.handle, byref(self.variable), b"table", b"table", 0, c_size_t(16), 0, 0)
+        hip.library["__hipRegisterVar"](
+            self.handle, byref(self.variable), b"table", b"table", 0, c_size_t(16), 0, 0
+        )
 
     def unregister(self) -> None:
         self.hip.library["__hipUnregisterFatBinary"](self.handle)
@@ -162,7 +167,11 @@ class Embedded:
     def launch(self, target: int, source: int) -> int:
         values = [c_void_p(target), c_void_p(source), c_int(100)]
         arguments = (c_void_p * 3)(*[ctypes.addressof(value) for value in values])
-        return int(self.hip.hipLaunchKernel(self.kernel, h.Dimensions(1, 1, 1), h.Dimensions(64, 1, 1), arguments, 0, 0))
+        return int(
+            self.hip.hipLaunchKernel(
+                self.kernel, h.Dimensions(1, 1, 1), h.Dimensions(64, 1, 1), arguments, 0, 0
+            )
+        )
 
 
 def test_a_registered_kernel_runs_and_its_variable_has_an_address(hip: Hip, kernels: Path) -> None:
@@ -180,7 +189,9 @@ def test_a_registered_kernel_runs_and_its_variable_has_an_address(hip: Hip, kern
 
 def test_a_library_without_code_for_this_device_says_which_it_has(program, kernels: Path) -> None:  # type: ignore[no-untyped-def]
     result = program(
-        "sys.path.insert(0, os.path.dirname(hip_library_file))\n".replace("hip_library_file", "__import__('hip_library').__file__")
+        "sys.path.insert(0, os.path.dirname(hip_library_file))\n".replace(
+            "hip_library_file", "__import__('hip_library').__file__"
+        )
         + "from test_hip_modules import Embedded, bundle\n"
         "e = Embedded(hip, bundle(open(sys.argv[1], 'rb').read(), b'hipv4-amdgcn-amd-amdhsa--gfx1100'))\n"
         "print(e.launch(hip.malloc(256), hip.malloc(256)))",

@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from ctypes import byref, c_int, c_size_t, c_void_p
+from pathlib import Path
 
 import hip_library as h
 import pytest
@@ -124,8 +125,11 @@ def test_an_exported_handle_is_the_same_memory_in_another_process(hip: Hip, rese
 
 
 def test_a_descriptor_of_something_else_is_refused(hip: Hip) -> None:
-    with open(os.devnull) as file:
-        assert hip.hipMemImportFromShareableHandle(byref(c_void_p()), c_void_p(file.fileno()), 1) == h.INVALID_VALUE
+    with Path(os.devnull).open() as file:
+        assert (
+            hip.hipMemImportFromShareableHandle(byref(c_void_p()), c_void_p(file.fileno()), 1)
+            == h.INVALID_VALUE
+        )
 
 
 def test_memory_without_write_access_cannot_be_written_by_the_host(program) -> None:  # type: ignore[no-untyped-def]

@@ -27,7 +27,16 @@ def build(folder: Path, soname: str, source: str, *options: str, version_script:
     folder.mkdir(parents=True, exist_ok=True)
     code, output = folder / f"{soname}.c", folder / soname
     code.write_text(source)
-    command = [find_c_compiler(), "-shared", "-fPIC", f"-Wl,-soname,{soname}", str(code), "-o", str(output), *options]
+    command = [
+        find_c_compiler(),
+        "-shared",
+        "-fPIC",
+        f"-Wl,-soname,{soname}",
+        str(code),
+        "-o",
+        str(output),
+        *options,
+    ]
     if version_script:
         (folder / f"{soname}.map").write_text(version_script)
         command.append(f"-Wl,--version-script={folder / f'{soname}.map'}")
@@ -43,7 +52,12 @@ TABLE = '__asm__("_ZN5plain5tableE")'
 def package(tmp_path: Path) -> Path:
     """Site-packages with one package that needs the HIP runtime, a versioned library and an unversioned one."""
     real = tmp_path / "real"
-    build(real, "libamdhip64.so.7", "int hipInit(unsigned f) { return f; }", version_script="hip_4.2 { global: hipInit; };")
+    build(
+        real,
+        "libamdhip64.so.7",
+        "int hipInit(unsigned f) { return f; }",
+        version_script="hip_4.2 { global: hipInit; };",
+    )
     build(
         real,
         "libversioned.so.1",
@@ -58,10 +72,15 @@ def package(tmp_path: Path) -> Path:
         f"int hipInit(unsigned); int old(void); int newer(void); int plain(int); extern int table[4] {TABLE};\n"
         "__attribute__((weak)) int perhaps(void);\n"
         "int user(void) { return hipInit(0) + old() + newer() + plain(1) + table[0] + (perhaps ? perhaps() : 0) + abs(0); }\n"
-        "char *user_environment(void) { return getenv(\"HOME\"); }",
+        'char *user_environment(void) { return getenv("HOME"); }',
         *[str(real / name) for name in ("libamdhip64.so.7", "libversioned.so.1", "libplain.so.3")],
     )
-    build(tmp_path / "site" / "unrelated", "libother.so", "int other(void) { return 1; }", str(real / "libplain.so.3"))
+    build(
+        tmp_path / "site" / "unrelated",
+        "libother.so",
+        "int other(void) { return 1; }",
+        str(real / "libplain.so.3"),
+    )
     return tmp_path / "site"
 
 
@@ -108,7 +127,9 @@ def test_a_program_that_wants_a_newer_c_library_is_told_so(package: Path, tmp_pa
 def test_a_bundled_copy_that_would_be_found_first_is_preloaded_by_name(package: Path, tmp_path: Path) -> None:
     bundle = package / "package.libs"
     name = "libamdhip64-0badf00d.so.7"
-    build(bundle, name, "int hipInit(unsigned f) { return f; }", version_script="hip_4.2 { global: hipInit; };")
+    build(
+        bundle, name, "int hipInit(unsigned f) { return f; }", version_script="hip_4.2 { global: hipInit; };"
+    )
     build(
         package / "package",
         "libbundled.so",
@@ -129,7 +150,12 @@ def test_a_package_loads_with_its_stubs_and_the_log_names_each_call(package: Pat
     shutil.copy(package.parent / "real" / "libamdhip64.so.7", folder)
     log = tmp_path / "log"
     result = subprocess.run(
-        [sys.executable, "-c", "import ctypes, sys; print(ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL).user())", str(package / "package" / "libuser.so")],
+        [
+            sys.executable,
+            "-c",
+            "import ctypes, sys; print(ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL).user())",
+            str(package / "package" / "libuser.so"),
+        ],
         env={**os.environ, "LD_LIBRARY_PATH": str(folder), "LD_BIND_NOW": "1", "VIRTUAL_ROCM_LOG": str(log)},
         capture_output=True,
         text=True,
@@ -204,7 +230,9 @@ def test_symbols_are_read_as_readelf_does(libraries: Path) -> None:
     if not shutil.which("readelf"):
         pytest.skip("needs readelf")
     path = libraries / "libamdhip64.so.7"
-    text = subprocess.run(["readelf", "-W", "--dyn-syms", path], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        ["readelf", "-W", "--dyn-syms", path], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split() for line in text.splitlines() if line[:7].strip().rstrip(":").isdigit()]
     rows = [row for row in rows if len(row) > 7 and row[4] != "LOCAL"]
     undefined = {row[7].replace("@@", "@").split("@")[0] for row in rows if row[6] == "UND"}

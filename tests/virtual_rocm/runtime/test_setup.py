@@ -28,7 +28,9 @@ def setup(libraries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> V
 
 
 def test_variables_are_added_in_front_and_the_callers_own_stay(setup: VirtualEnvironment) -> None:
-    merged = setup.apply_to({"LD_LIBRARY_PATH": "/mine", "PYTHONPATH": "/code", "ROCM_PATH": "/other", "HOME": "/home/x"})
+    merged = setup.apply_to(
+        {"LD_LIBRARY_PATH": "/mine", "PYTHONPATH": "/code", "ROCM_PATH": "/other", "HOME": "/home/x"}
+    )
     assert merged["LD_LIBRARY_PATH"] == f"{setup.libraries}:/mine"
     assert merged["PYTHONPATH"].endswith("bridge:/code")
     assert merged["ROCM_PATH"] == "/other"
@@ -43,7 +45,9 @@ def test_without_the_torch_bridge_nothing_is_preloaded(setup: VirtualEnvironment
     assert "PYTHONPATH" not in plain.variables
 
 
-def test_a_set_up_is_made_once_also_when_ranks_race(setup: VirtualEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_up_is_made_once_also_when_ranks_race(
+    setup: VirtualEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VIRTUAL_ROCM_CACHE", str(tmp_path / "raced"))
     with ThreadPoolExecutor(8) as pool:
         roots = {made.root for made in pool.map(lambda _: prepare([tmp_path / "packages"]), range(16))}
@@ -55,13 +59,17 @@ def test_the_folder_looks_like_rocm(setup: VirtualEnvironment) -> None:
     assert (setup.rocm / ".info" / "version").read_text().startswith("7.")
     assert (setup.rocm / "lib" / "libamdhip64.so").resolve().name == "libamdhip64.so.7"
     assert (setup.rocm / "include" / "hip" / "hip_runtime.h").exists()
-    text = subprocess.run([setup.rocm / "bin" / "rocm_agent_enumerator"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        [setup.rocm / "bin" / "rocm_agent_enumerator"], capture_output=True, text=True, check=True
+    ).stdout
     assert text.split() == ["gfx000", "gfx942"]
     for tool in ("opt", "llvm-link"):
         assert os.access(setup.rocm / "lib" / "llvm" / "bin" / tool, os.X_OK)
 
 
-def test_the_hipcc_of_that_folder_is_ours_whatever_the_environment(setup: VirtualEnvironment, tmp_path: Path) -> None:
+def test_the_hipcc_of_that_folder_is_ours_whatever_the_environment(
+    setup: VirtualEnvironment, tmp_path: Path
+) -> None:
     result = subprocess.run(
         [setup.rocm / "bin" / "hipcc", "--version"],
         env={**os.environ, "PYTHONPATH": str(tmp_path), "LD_PRELOAD": "libnothing.so"},
@@ -93,7 +101,9 @@ def test_the_doctor_prints_one_command_and_runs_it_when_told(
     marker = tmp_path / "installed"
 
     def check() -> Finding:
-        return Finding("thing", marker.exists(), "a thing", (sys.executable, "-c", f"open({str(marker)!r}, 'w')"))
+        return Finding(
+            "thing", marker.exists(), "a thing", (sys.executable, "-c", f"open({str(marker)!r}, 'w')")
+        )
 
     monkeypatch.setattr(doctor_module, "_CHECKS", (check,))
     assert doctor() == 1
@@ -105,7 +115,9 @@ def test_the_doctor_prints_one_command_and_runs_it_when_told(
     assert marker.exists()
 
 
-def test_the_doctor_fails_when_its_command_does(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_fails_when_its_command_does(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     finding = Finding("thing", False, "a thing", (sys.executable, "-c", "raise SystemExit(7)"))
     monkeypatch.setattr(doctor_module, "_CHECKS", (lambda: finding,))
     assert doctor(fix=True) == 1
@@ -115,5 +127,8 @@ def test_the_doctor_fails_when_its_command_does(monkeypatch: pytest.MonkeyPatch,
 def test_the_package_names_no_program_that_runs_on_it() -> None:
     """It knows HIP and not MORI: a name in its sources would be knowledge in the wrong place."""
     for path in sorted((ROOT / "virtual_rocm").rglob("*")):
-        if path.suffix in (".py", ".cpp", ".hpp", ".h", ".txt", ".map") and "mori" in path.read_text().lower():
+        if (
+            path.suffix in (".py", ".cpp", ".hpp", ".h", ".txt", ".map")
+            and "mori" in path.read_text().lower()
+        ):
             pytest.fail(f"{path.relative_to(ROOT)} names mori")

@@ -42,7 +42,10 @@ def tokens_of(case, rank):
         ids = [torch.randperm(experts, generator=generator)[: case["topk"]] for _ in range(count)]
     else:
         first = case["all_to"] * case["experts_per_rank"]
-        ids = [first + torch.randperm(case["experts_per_rank"], generator=generator)[: case["topk"]] for _ in range(count)]
+        ids = [
+            first + torch.randperm(case["experts_per_rank"], generator=generator)[: case["topk"]]
+            for _ in range(count)
+        ]
     indices = torch.stack(ids).to(torch.int32) if ids else torch.zeros(0, case["topk"], dtype=torch.int32)
     weights = torch.rand(count, case["topk"], generator=generator)
     return rows, indices, weights
@@ -72,7 +75,9 @@ def build_op(case, rank):
         "quant_type": case["quant_type"],
     }
     known = {field.name for field in dataclasses.fields(ops.EpDispatchCombineConfig)}
-    config = ops.EpDispatchCombineConfig(**{name: value for name, value in arguments.items() if name in known})
+    config = ops.EpDispatchCombineConfig(
+        **{name: value for name, value in arguments.items() if name in known}
+    )
     return ops.EpDispatchCombineOp(config)
 
 
@@ -109,7 +114,9 @@ def check_dispatch(case, rank, op, output, received):
 def check_combine(case, rank, output):
     """Identity experts: input times the number of distinct destination ranks."""
     rows, indices, _ = tokens_of(case, rank)
-    copies = torch.tensor([len(set((row // case["experts_per_rank"]).tolist())) for row in indices], dtype=torch.float32)
+    copies = torch.tensor(
+        [len(set((row // case["experts_per_rank"]).tolist())) for row in indices], dtype=torch.float32
+    )
     want = rows.float() * copies[:, None] if len(rows) else rows.float()
     got = output[: len(rows)].cpu().float()
     # One rounding to the type for each addition.
@@ -168,7 +175,9 @@ def run_case(case, rank):
         lap("combine" + suffix)
         wrong, largest = check_combine(case, rank, combined)
         if wrong:
-            observed["problems"].append(f"repeat {repeat}: {wrong} combined values are wrong, by up to {largest}")
+            observed["problems"].append(
+                f"repeat {repeat}: {wrong} combined values are wrong, by up to {largest}"
+            )
         observed["largest_error"] = largest
         lap("between")
     times.pop("between", None)
@@ -187,7 +196,8 @@ def main():
     import mori
 
     mori.shmem.shmem_torch_process_group_init("default")
-    assert mori.shmem.shmem_mype() == rank and mori.shmem.shmem_npes() == world
+    assert mori.shmem.shmem_mype() == rank
+    assert mori.shmem.shmem_npes() == world
     initialised = round(time.perf_counter() - start, 4)
     for case in cases if isinstance(cases, list) else [cases]:
         observed = run_case({**DEFAULTS, **case, "world": world}, rank)

@@ -20,30 +20,96 @@ from virtual_rocm.launcher import run_ranks  # noqa: E402
 CASES = {
     2: [
         {"name": "W2 bf16 H64 k1", "hidden": 64, "topk": 1},
-        {"name": "W2 bf16 H7168 k8, 128 tokens", "hidden": 7168, "topk": 8, "tokens": 128, "experts_per_rank": 16, "repeats": 3},
-        {"name": "W2 bf16 H7168 k8 registered", "hidden": 7168, "topk": 8, "tokens": 32, "experts_per_rank": 16, "external": False},
-        {"name": "W2 f32 H7168 k9", "hidden": 7168, "topk": 9, "tokens": 16, "experts_per_rank": 16, "dtype": "float32"},
+        {
+            "name": "W2 bf16 H7168 k8, 128 tokens",
+            "hidden": 7168,
+            "topk": 8,
+            "tokens": 128,
+            "experts_per_rank": 16,
+            "repeats": 3,
+        },
+        {
+            "name": "W2 bf16 H7168 k8 registered",
+            "hidden": 7168,
+            "topk": 8,
+            "tokens": 32,
+            "experts_per_rank": 16,
+            "external": False,
+        },
+        {
+            "name": "W2 f32 H7168 k9",
+            "hidden": 7168,
+            "topk": 9,
+            "tokens": 16,
+            "experts_per_rank": 16,
+            "dtype": "float32",
+        },
         {"name": "W2 f32 H64 k2 registered", "hidden": 64, "topk": 2, "dtype": "float32", "external": False},
-        {"name": "W2 bf16 H2048 k9, ragged", "hidden": 2048, "topk": 9, "tokens": [1, 31], "experts_per_rank": 16},
+        {
+            "name": "W2 bf16 H2048 k9, ragged",
+            "hidden": 2048,
+            "topk": 9,
+            "tokens": [1, 31],
+            "experts_per_rank": 16,
+        },
     ],
     4: [
         {"name": "W4 bf16 H512 k8", "hidden": 512, "topk": 8, "tokens": 16, "experts_per_rank": 8},
-        {"name": "W4 f32 H1024 k9 registered", "hidden": 1024, "topk": 9, "tokens": 8, "experts_per_rank": 8, "dtype": "float32", "external": False},
-        {"name": "W4 bf16 H7168 k8, one rank empty", "hidden": 7168, "topk": 8, "tokens": [8, 0, 16, 3], "experts_per_rank": 8},
+        {
+            "name": "W4 f32 H1024 k9 registered",
+            "hidden": 1024,
+            "topk": 9,
+            "tokens": 8,
+            "experts_per_rank": 8,
+            "dtype": "float32",
+            "external": False,
+        },
+        {
+            "name": "W4 bf16 H7168 k8, one rank empty",
+            "hidden": 7168,
+            "topk": 8,
+            "tokens": [8, 0, 16, 3],
+            "experts_per_rank": 8,
+        },
     ],
     8: [
-        {"name": "W8 bf16 H256 k8", "hidden": 256, "topk": 8, "tokens": 8, "experts_per_rank": 4, "blocks": 16, "warps": 8},
-        {"name": "W8 f32 H64 k9 registered", "hidden": 64, "topk": 9, "tokens": 8, "experts_per_rank": 4, "dtype": "float32", "external": False, "blocks": 16, "warps": 8},
+        {
+            "name": "W8 bf16 H256 k8",
+            "hidden": 256,
+            "topk": 8,
+            "tokens": 8,
+            "experts_per_rank": 4,
+            "blocks": 16,
+            "warps": 8,
+        },
+        {
+            "name": "W8 f32 H64 k9 registered",
+            "hidden": 64,
+            "topk": 9,
+            "tokens": 8,
+            "experts_per_rank": 4,
+            "dtype": "float32",
+            "external": False,
+            "blocks": 16,
+            "warps": 8,
+        },
     ],
 }
 
-OVERFLOW = {"name": "overflow: 32 tokens for rank 0, capacity 24", "hidden": 64, "tokens": 16, "all_to": 0, "max_total_recv_tokens": 24}
+OVERFLOW = {
+    "name": "overflow: 32 tokens for rank 0, capacity 24",
+    "hidden": 64,
+    "tokens": 16,
+    "all_to": 0,
+    "max_total_recv_tokens": 24,
+}
 
 
 def settings(folder, python, cache):
     """What MORI wants to be told on a machine with no GPU."""
     environment = prepare([folder]).apply_to(
-        {name: value for name, value in os.environ.items() if not name.startswith("MORI_")} | {"PYTHONPATH": str(folder)}
+        {name: value for name, value in os.environ.items() if not name.startswith("MORI_")}
+        | {"PYTHONPATH": str(folder)}
     )
     return {
         **environment,
@@ -82,7 +148,11 @@ def summary(case, world, observations):
     if len(mine) < world:
         return f"no result from {world - len(mine)} of {world} ranks"
     times = {key: max(seen["seconds"].get(key, 0) for seen in mine) for key in mine[0]["seconds"]}
-    parts = [f"{key} {times[key] * 1e3:.0f}" for key in ("dispatch", "combine", "dispatch_warm", "combine_warm") if key in times]
+    parts = [
+        f"{key} {times[key] * 1e3:.0f}"
+        for key in ("dispatch", "combine", "dispatch_warm", "combine_warm")
+        if key in times
+    ]
     return "pass (" + ", ".join(parts) + " ms)"
 
 
@@ -94,15 +164,23 @@ def main():
     parser.add_argument("--deadline", type=float, default=600)
     parser.add_argument("--cache", type=Path, default=Path("build") / "wheel-kernels")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--overflow", action="store_true", help="the overflow case instead of the round trips")
+    parser.add_argument(
+        "--overflow", action="store_true", help="the overflow case instead of the round trips"
+    )
     options = parser.parse_args()
     failed = False
     for folder in options.folders:
         environment = settings(folder.resolve(), options.python, options.cache.resolve())
         if options.overflow:
             environment["MORI_SHMEM_MODE"] = "ISOLATION"
-        for world, cases in [(2, [OVERFLOW])] if options.overflow else [(int(w), CASES[int(w)]) for w in options.worlds.split(",")]:
-            result, observations, others = launch(options.python, folder, world, cases, environment, options.deadline)
+        for world, cases in (
+            [(2, [OVERFLOW])]
+            if options.overflow
+            else [(int(w), CASES[int(w)]) for w in options.worlds.split(",")]
+        ):
+            result, observations, others = launch(
+                options.python, folder, world, cases, environment, options.deadline
+            )
             for case in cases:
                 cell = summary(case, world, observations)
                 failed |= not cell.startswith("pass")
@@ -111,8 +189,15 @@ def main():
                 print("\n".join(["", "```", *others[-30:], *map(str, result.ranks), "```", ""]), flush=True)
             if options.json:
                 with options.json.open("a") as file:
-                    record = {"version": folder.name, "world": world, "ok": result.ok, "seconds": result.seconds}
-                    file.write(json.dumps(record | {"observations": observations, "output": others[-60:]}) + "\n")
+                    record = {
+                        "version": folder.name,
+                        "world": world,
+                        "ok": result.ok,
+                        "seconds": result.seconds,
+                    }
+                    file.write(
+                        json.dumps(record | {"observations": observations, "output": others[-60:]}) + "\n"
+                    )
     return 1 if failed and not options.overflow else 0
 
 

@@ -137,8 +137,7 @@ class KernelContainer {
   }
 
   void keep(std::span<const std::byte> bytes) {
-    // Inherited by the compiler, which opens it as /proc/self/fd/N; so it must not be closed on exec.
-    descriptor_ = memfd_create("virtual_rocm kernel container", 0);
+    descriptor_ = memfd_create("virtual_rocm kernel container", MFD_CLOEXEC);
     size_ = bytes.size();
     void* mapped = MAP_FAILED;
     if (descriptor_ >= 0 && ftruncate(descriptor_, static_cast<off_t>(size_)) == 0) {
@@ -270,6 +269,8 @@ class KernelContainer {
 
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    // Onto itself: it stays open in this child, which opens it as /proc/self/fd/N, and in no other.
+    posix_spawn_file_actions_adddup2(&actions, descriptor_, descriptor_);
     posix_spawn_file_actions_adddup2(&actions, outputs.out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, outputs.messages, STDERR_FILENO);
     pid_t child = 0;

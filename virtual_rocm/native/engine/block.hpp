@@ -19,6 +19,7 @@
 namespace virtual_rocm::engine {
 
 struct LaunchState;
+struct BlockMemory;
 
 struct Block {
   LaunchState* launch = nullptr;
@@ -56,6 +57,7 @@ struct Worker {
   std::unordered_map<std::uint64_t, PrintfMessage> messages;
   std::uint64_t next_message = 1;
   std::function<void(const std::string&)> print;
+  BlockMemory* memory = nullptr;
 };
 
 /// Ends the wave's launch with a fault at this operation. Returns what the handler has to return.
@@ -67,6 +69,16 @@ const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind 
 
 /// The program that a wave executes.
 const Program& program_of(const Wave& wave);
+
+/// Gives the wave its scratch. Late, at the first access, and taken back when the wave ends: where thousands of waves
+/// wait for one another before they do their work, few need it at the same time, and those that follow find it warm.
+void attach_scratch(Wave* wave);
+
+inline std::uint8_t* scratch_of(Wave* wave) {
+  if (wave->scratch == nullptr) [[unlikely]]
+    attach_scratch(wave);
+  return wave->scratch;
+}
 
 /// Called by s_barrier: whether the wave may go on at once, because it was the last one that was missing.
 bool arrive_at_barrier(Wave* wave);

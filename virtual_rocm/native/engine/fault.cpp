@@ -166,33 +166,4 @@ const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind 
   return raise(operation, wave, std::move(fault));
 }
 
-const Program& program_of(const Wave& wave) { return *wave.block->launch->program; }
-
-bool arrive_at_barrier(Wave* wave) {
-  Block& block = *wave->block;
-  wave->progressed |= kLocalProgress;
-  if (block.at_barrier + 1 < block.running) {
-    ++block.at_barrier;
-    wave->state = WaveState::at_barrier;
-    return false;
-  }
-  block.at_barrier = 0;
-  for (Wave* other : block.waves)
-    if (other->state == WaveState::at_barrier) other->state = WaveState::ready;
-  return true;
-}
-
-void finish(Wave* wave) {
-  Block& block = *wave->block;
-  wave->state = WaveState::finished;
-  wave->progressed |= kGlobalProgress;
-  --block.running;
-  // Waves that have ended count as arrived.
-  if (block.running != 0 && block.at_barrier == block.running) {
-    block.at_barrier = 0;
-    for (Wave* other : block.waves)
-      if (other->state == WaveState::at_barrier) other->state = WaveState::ready;
-  }
-}
-
 }  // namespace virtual_rocm::engine

@@ -22,16 +22,27 @@ Type source_type(const OpcodeInfo& row, unsigned index) {
   return row.destination;
 }
 
-std::uint32_t select(std::uint32_t value, unsigned selection, bool sign_extends) {
-  if (selection < 4) {
-    const std::uint32_t byte = value >> (8 * selection) & 0xff;
-    return sign_extends ? static_cast<std::uint32_t>(static_cast<std::int8_t>(byte)) : byte;
+// A part of a register as SDWA names it.
+struct Part {
+  unsigned shift;
+  unsigned width;
+
+  explicit Part(unsigned selection)
+      : shift(selection < 4 ? 8 * selection : selection == 5 ? 16 : 0),
+        width(selection < 4 ? 8 : selection < 6 ? 16 : 32) {}
+  std::uint32_t field() const { return (width == 32 ? ~0u : (1u << width) - 1) << shift; }
+};
+
+void select(std::uint32_t* rows, Part part, bool sign_extends) {
+  const unsigned up = 32 - part.shift - part.width;
+  const unsigned down = 32 - part.width;
+  if (sign_extends) {
+    for (unsigned lane = 0; lane < kLanes; ++lane) {
+      rows[lane] = static_cast<std::uint32_t>(static_cast<std::int32_t>(rows[lane] << up) >> down);
+    }
+  } else {
+    for (unsigned lane = 0; lane < kLanes; ++lane) rows[lane] = rows[lane] << up >> down;
   }
-  if (selection < 6) {
-    const std::uint32_t half = value >> (16 * (selection - 4)) & 0xffff;
-    return sign_extends ? static_cast<std::uint32_t>(static_cast<std::int16_t>(half)) : half;
-  }
-  return value;
 }
 
 // VOP3P: op_sel chooses the half that the low result sees, op_sel_hi the one that the high result sees.
@@ -85,7 +96,7 @@ void fetch(const Operation& operation, Wave& wave, unsigned index, unsigned word
 }
 
 void apply_dpp(Dpp word, std::uint64_t exec, unsigned words, std::uint32_t* rows) {
-  const std::array<std::int8_t, kLanes> lanes = dpp_lanes(word.control());
+  const std::array<std::int8_t, kLanes>& lanes = dpp_lanes(word.control());
   std::uint32_t read[2 * kLanes];
   std::memcpy(read, rows, words * kLanes * sizeof(std::uint32_t));
   for (unsigned row = 0; row < words; ++row) {
@@ -145,30 +156,35 @@ void modify_result(Type type, unsigned multiplier, bool clamps, bool zero_for_na
   }
 }
 
-std::uint32_t insert(std::uint32_t old, std::uint32_t value, Sdwa word) {
-  const unsigned selection = word.destination_select();
-  if (selection >= 6) return value;
-  const unsigned width = selection < 4 ? 8 : 16;
-  const unsigned shift = selection < 4 ? 8 * selection : 16 * (selection - 4);
-  const std::uint32_t field = ((1u << width) - 1) << shift;
-  const std::uint32_t placed = value << shift & field;
-  switch (word.destination_unused()) {
-    case 0:
-      return placed;
-    case 1: {
-      // The sign fills what is above; what is below is zero.
-      const bool negative = value >> (width - 1) & 1;
-      const std::uint32_t above = shift + width < 32 ? ~0u << (shift + width) : 0;
-      return negative ? placed | above : placed;
-    }
-    default:
-      return (old & ~field) | placed;
+// Places results in their part of the destination, and fills the rest with zeros, the sign above, or what was there.
+void place(const std::uint32_t* destination, std::uint32_t* rows, Sdwa word) {
+  const Part part(word.destination_select());
+  const std::uint32_t field = part.field();
+  const std::uint32_t kept = word.destination_unused() == 2 ? ~field : 0;
+  const std::uint32_t above = word.destination_unused() == 1 ? ~field & ~((1u << part.shift) - 1) : 0;
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const std::uint32_t value = rows[lane];
+    const auto sign = static_cast<std::uint32_t>(static_cast<std::int32_t>(value << (32 - part.width)) >> 31);
+    rows[lane] = (value << part.shift & field) | (destination[lane] & kept) | (sign & above);
   }
 }
 
+std::array<std::int8_t, kLanes> find_dpp_lanes(unsigned control);
+
 }  // namespace
 
-std::array<std::int8_t, kLanes> dpp_lanes(unsigned control) {
+const std::array<std::int8_t, kLanes>& dpp_lanes(unsigned control) {
+  static const auto table = [] {
+    std::array<std::array<std::int8_t, kLanes>, 512> out;
+    for (unsigned each = 0; each < out.size(); ++each) out[each] = find_dpp_lanes(each);
+    return out;
+  }();
+  return table[control];
+}
+
+namespace {
+
+std::array<std::int8_t, kLanes> find_dpp_lanes(unsigned control) {
   std::array<std::int8_t, kLanes> out{};
   for (int lane = 0; lane < static_cast<int>(kLanes); ++lane) {
     const int row = lane & ~15;
@@ -207,8 +223,10 @@ std::array<std::int8_t, kLanes> dpp_lanes(unsigned control) {
   return out;
 }
 
+}  // namespace
+
 std::uint64_t dpp_writable(Dpp word, std::uint64_t exec) {
-  const std::array<std::int8_t, kLanes> lanes = dpp_lanes(word.control());
+  const std::array<std::int8_t, kLanes>& lanes = dpp_lanes(word.control());
   std::uint64_t writable = 0;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     const bool row = word.row_mask() >> (lane / 16) & 1;
@@ -233,9 +251,7 @@ void load_modified(const Operation& operation, Wave& wave, unsigned index, Modif
   }
   if (instruction.rearrange == Rearrange::sdwa && index < 2) {
     const Sdwa word{instruction.extra};
-    for (unsigned lane = 0; lane < kLanes; ++lane) {
-      rows[lane] = select(rows[lane], word.source_select(index), word.sign_extends(index));
-    }
+    select(rows, Part(word.source_select(index)), word.sign_extends(index));
   }
   if (instruction.op_sel >> index & 1 && is_half(type)) {
     for (unsigned lane = 0; lane < kLanes; ++lane) rows[lane] >>= 16;
@@ -265,8 +281,8 @@ void store_modified(const Operation& operation, Wave& wave, ModifiedOperands& op
   }
   std::uint32_t* const destination = wave.at<std::uint32_t>(operation.destination);
   if (instruction.rearrange == Rearrange::sdwa) {
-    const Sdwa word{instruction.extra};
-    for (unsigned lane = 0; lane < kLanes; ++lane) rows[lane] = insert(destination[lane], rows[lane], word);
+    // Conversions from 8-bit floats give whole registers, whatever is in the destination's selection.
+    if (words == 1) place(destination, rows, Sdwa{instruction.extra});
   } else if (has_op_sel(instruction.opcode) || (row.has(kMixed) && type == Type::f16)) {
     const bool high = row.has(kMixed) ? instruction.opcode == Opcode::v_fma_mixhi_f16 : (instruction.op_sel & 8) != 0;
     for (unsigned lane = 0; is_half(type) && lane < kLanes; ++lane) {

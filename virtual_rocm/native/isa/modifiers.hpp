@@ -34,7 +34,7 @@ void load_modified(const engine::Operation& operation, engine::Wave& wave, unsig
 void store_modified(const engine::Operation& operation, engine::Wave& wave, ModifiedOperands& operands);
 
 // For each lane the lane that it reads under a DPP control, or −1 for none.
-std::array<std::int8_t, engine::kLanes> dpp_lanes(unsigned control);
+const std::array<std::int8_t, engine::kLanes>& dpp_lanes(unsigned control);
 
 // The lanes that a DPP instruction may write, given what its rows read.
 std::uint64_t dpp_writable(Dpp word, std::uint64_t exec);

@@ -8,7 +8,7 @@ namespace virtual_rocm::isa {
 namespace {
 
 using u32 = std::uint32_t;
-using u64 = std::uint64_t;
+using i32 = std::int32_t;
 
 template <int kExponentBits, int kFractionBits>
 struct Small {
@@ -17,20 +17,31 @@ struct Small {
   static constexpr u32 kNan = 0x80;
   static constexpr u32 kLargest = 0x7f;
 
-  static float decode(u32 byte) {
-    byte &= 0xff;
-    if (byte == kNan) return as_float(0x7fc00000);
-    const u32 fraction = byte & ((1u << kFractionBits) - 1);
-    const int exponent = static_cast<int>(byte >> kFractionBits & ((1u << kExponentBits) - 1));
-    const float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(fraction), 1 - kBias - kFractionBits)
-                                          : std::ldexp(static_cast<float>(fraction + (1u << kFractionBits)),
-                                                       exponent - kBias - kFractionBits);
-    return byte & 0x80 ? -magnitude : magnitude;
+  // The bits as a single's exponent and fraction are the value but for the bias, denormals included.
+  static u32 decode(u32 byte) {
+    const u32 magnitude = (byte & 0x7f) << (23 - kFractionBits);
+    const u32 value = as_bits(as_float(magnitude) * as_float(static_cast<u32>(254 - kBias) << 23));
+    return (byte & 0xff) == kNan ? 0x7fc00000 : value | (byte & 0x80) << 24;
   }
 
-  // `dither` is added below the last bit that is kept (stochastic rounding); without it, to nearest even.
-  static u32 encode(float value, bool saturates, const u32* dither = nullptr) {
-    const u32 bits = as_bits(value);
+  // To nearest even, without branches.
+  static u32 encode_nearest(u32 bits, bool saturates) {
+    constexpr u32 kDropped = 23 - kFractionBits;
+    constexpr u32 kSmallestNormal = static_cast<u32>(128 - kBias) << 23;
+    constexpr u32 kUnit = static_cast<u32>(128 - kBias + 23 - kFractionBits) << 23;  // its last bit is the smallest denormal
+    const u32 magnitude = bits & 0x7fffffff;
+    const u32 rounded = magnitude + ((1u << (kDropped - 1)) - 1) + (magnitude >> kDropped & 1);
+    const u32 normal = (rounded >> kDropped) - (static_cast<u32>(127 - kBias) << kFractionBits);
+    const u32 denormal = as_bits(as_float(magnitude) + as_float(kUnit)) - kUnit;
+    const u32 code = static_cast<i32>(magnitude) < static_cast<i32>(kSmallestNormal) ? denormal : normal;
+    const u32 sign = bits >> 24 & 0x80;
+    const u32 too_large = saturates ? sign | kLargest : kNan;
+    const u32 finite = static_cast<i32>(code) > static_cast<i32>(kLargest) ? too_large : code == 0 ? 0 : code | sign;
+    return static_cast<i32>(magnitude) > 0x7f800000 ? kNan : finite;
+  }
+
+  // `dither` is added below the last bit that is kept: stochastic rounding.
+  static u32 encode_stochastic(u32 bits, bool saturates, u32 dither) {
     const u32 sign = bits >> 24 & 0x80;
     const u32 magnitude = bits & 0x7fffffff;
     if (magnitude >= 0x7f800000) {
@@ -47,16 +58,9 @@ struct Small {
       target = 1;
     }
     if (dropped > 30) return 0;
-    if (dither != nullptr) {
-      const u32 random = *dither >> (32 - (23 - kFractionBits));
-      fraction += dropped > 23 - kFractionBits ? random << (dropped - (23 - kFractionBits)) : random;
-      fraction >>= dropped;
-    } else {
-      const u32 half = 1u << (dropped - 1);
-      const u32 rest = fraction & ((half << 1) - 1);
-      fraction >>= dropped;
-      if (rest > half || (rest == half && (fraction & 1))) ++fraction;
-    }
+    const u32 random = dither >> (32 - (23 - kFractionBits));
+    fraction += random << (dropped - (23 - kFractionBits));
+    fraction >>= dropped;
     // The hidden bit carries into the exponent, also when a denormal becomes normal.
     const u32 out = (static_cast<u32>(target - 1) << kFractionBits) + fraction;
     if (out > kLargest) return saturates ? sign | kLargest : kNan;
@@ -67,20 +71,10 @@ struct Small {
 using Fp8 = Small<4, 3>;
 using Bf8 = Small<5, 2>;
 
-template <typename Format>
-struct DecodeTable {
-  u32 values[256];
-  DecodeTable() {
-    for (u32 byte = 0; byte < 256; ++byte) values[byte] = as_bits(Format::decode(byte));
-  }
-};
-const DecodeTable<Fp8> kFp8Values;
-const DecodeTable<Bf8> kBf8Values;
-
-u32 f32_from_fp8(u32 a) { return kFp8Values.values[a & 0xff]; }
-u32 f32_from_bf8(u32 a) { return kBf8Values.values[a & 0xff]; }
-u64 pair_from_fp8(u32 a) { return f32_from_fp8(a) | static_cast<u64>(f32_from_fp8(a >> 8)) << 32; }
-u64 pair_from_bf8(u32 a) { return f32_from_bf8(a) | static_cast<u64>(f32_from_bf8(a >> 8)) << 32; }
+u32 f32_from_fp8(u32 a) { return Fp8::decode(a); }
+u32 f32_from_bf8(u32 a) { return Bf8::decode(a); }
+Pair pair_from_fp8(u32 a) { return {Fp8::decode(a), Fp8::decode(a >> 8)}; }
+Pair pair_from_bf8(u32 a) { return {Bf8::decode(a), Bf8::decode(a >> 8)}; }
 
 constexpr u32 kOverflowBit = 1u << 23;
 
@@ -94,11 +88,13 @@ const Operation* pack(const Operation* operation, Wave* wave) {
   const unsigned shift = operation->instruction.op_sel & 8 ? 16 : 0;
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
+  const u32 kept = ~(0xffffu << shift);
+#pragma GCC ivdep
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    if (!masks[lane]) continue;
-    const u32 both = Format::encode(as_float(operands.source[0][lane]), saturates) |
-                     Format::encode(as_float(operands.source[1][lane]), saturates) << 8;
-    destination[lane] = (destination[lane] & ~(0xffffu << shift)) | both << shift;
+    const u32 both = Format::encode_nearest(operands.source[0][lane], saturates) |
+                     Format::encode_nearest(operands.source[1][lane], saturates) << 8;
+    const u32 value = (destination[lane] & kept) | both << shift;
+    destination[lane] = masks[lane] ? value : destination[lane];
   }
   return operation + 1;
 }
@@ -115,7 +111,7 @@ const Operation* stochastic(const Operation* operation, Wave* wave) {
   const u32* const masks = wave->masks();
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     if (!masks[lane]) continue;
-    const u32 byte = Format::encode(as_float(operands.source[0][lane]), saturates, &operands.source[1][lane]);
+    const u32 byte = Format::encode_stochastic(operands.source[0][lane], saturates, operands.source[1][lane]);
     destination[lane] = (destination[lane] & ~(0xffu << shift)) | byte << shift;
   }
   return operation + 1;

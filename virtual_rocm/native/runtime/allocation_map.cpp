@@ -82,12 +82,13 @@ Placement AllocationMap::locate(std::uint64_t address, std::uint64_t bytes, std:
   const auto before = next == live_.begin() ? nullptr : *std::prev(next);
   if (before && before->contains(address, std::max<std::uint64_t>(bytes, 1)))
     return {Relation::inside, before, address - before->base};
-  // The newest freed range that held the address says more than a live neighbour, which may be megabytes away.
+  // The newest freed range that held the address says more than a live neighbour, which may be megabytes
+  // away.
   for (auto freed = history_.rbegin(); freed != history_.rend(); ++freed)
     if ((*freed)->contains(address, 1)) return {Relation::freed, *freed, address - (*freed)->base};
-  const std::uint64_t past_end = !before                      ? UINT64_MAX
-                                 : address >= before->end()   ? address - before->end()
-                                                              : 0;  // begins inside and runs over the end
+  const std::uint64_t past_end = !before                    ? UINT64_MAX
+                                 : address >= before->end() ? address - before->end()
+                                                            : 0;  // begins inside and runs over the end
   const std::uint64_t ahead = next == live_.end() ? UINT64_MAX : (*next)->base - address;
   if (past_end <= ahead && past_end <= reach) return {Relation::after_end, before, past_end};
   if (ahead <= reach) return {Relation::before_begin, *next, ahead};

@@ -2,10 +2,10 @@
 //
 // Every address that a kernel may touch, and what it belongs to.
 //
-// The host runtime writes the map (hipMalloc, hipFree, IPC, VMM, registered host memory); the engine's checks read it on
-// every memory access. So that reading costs a few instructions and takes no lock, the map is published as immutable
-// snapshots: each engine thread owns an AllocationCursor, which remembers the range of its last hit and re-reads the map
-// only when its generation number has changed.
+// The host runtime writes the map (hipMalloc, hipFree, IPC, VMM, registered host memory); the engine's checks
+// read it on every memory access. So that reading costs a few instructions and takes no lock, the map is
+// published as immutable snapshots: each engine thread owns an AllocationCursor, which remembers the range of
+// its last hit and re-reads the map only when its generation number has changed.
 #pragma once
 
 #include <atomic>
@@ -40,10 +40,10 @@ struct Allocation {
   std::uint64_t size = 0;  ///< exactly the bytes asked for, not rounded up
   AllocationKind kind = AllocationKind::device;
   bool writable = true;
-  std::int32_t owner_rank = -1;     ///< rank of the owning process; -1 if the program has no ranks
-  std::int32_t owner_process = 0;   ///< process id of the owner
-  std::uint64_t serial = 0;         ///< counts allocations of the owner, from 1: the same in every run of a program
-  std::string label;                ///< for people: "hipMalloc #12", "global g_counter of dispatch.hsaco"
+  std::int32_t owner_rank = -1;    ///< rank of the owning process; -1 if the program has no ranks
+  std::int32_t owner_process = 0;  ///< process id of the owner
+  std::uint64_t serial = 0;  ///< counts allocations of the owner, from 1: the same in every run of a program
+  std::string label;         ///< for people: "hipMalloc #12", "global g_counter of dispatch.hsaco"
 
   std::uint64_t end() const { return base + size; }
   bool contains(std::uint64_t address, std::uint64_t bytes) const {
@@ -56,8 +56,8 @@ struct Placement {
   enum class Relation : std::uint8_t { inside, after_end, before_begin, freed, nowhere };
   Relation relation = Relation::nowhere;
   std::shared_ptr<const Allocation> allocation;  ///< null only for `nowhere`
-  /// Bytes from the nearest edge: for `after_end` 0 means the first byte past the end; for `inside` and `freed` the
-  /// offset from the base.
+  /// Bytes from the nearest edge: for `after_end` 0 means the first byte past the end; for `inside` and
+  /// `freed` the offset from the base.
   std::uint64_t distance = 0;
 };
 
@@ -74,8 +74,8 @@ class AllocationMap {
   /// Adds a live range. False, and nothing is added, if it is empty or overlaps a live one.
   bool add(Allocation allocation);
 
-  /// Ends the life of the allocation that begins at `base`. Returns it, or null if there is none. It stays known as
-  /// freed (for "use after free" reports) until newer memory takes its place or the history is full.
+  /// Ends the life of the allocation that begins at `base`. Returns it, or null if there is none. It stays
+  /// known as freed (for "use after free" reports) until newer memory takes its place or the history is full.
   std::shared_ptr<const Allocation> remove(std::uint64_t base);
 
   /// The live allocation that holds `address`, or null.
@@ -94,9 +94,9 @@ class AllocationMap {
 
   mutable std::mutex mutex_;
   std::atomic<std::uint64_t> generation_{1};
-  Snapshot live_;                                           // sorted by base, guarded by mutex_
-  std::deque<std::shared_ptr<const Allocation>> history_;   // freed, newest at the back, guarded by mutex_
-  mutable std::shared_ptr<const Snapshot> published_;       // null when live_ has changed since; guarded by mutex_
+  Snapshot live_;                                          // sorted by base, guarded by mutex_
+  std::deque<std::shared_ptr<const Allocation>> history_;  // freed, newest at the back, guarded by mutex_
+  mutable std::shared_ptr<const Snapshot> published_;  // null when live_ has changed since; guarded by mutex_
 };
 
 /// A reader's view of the map: one for each engine thread, never shared between threads.
@@ -104,8 +104,8 @@ class AllocationMap {
 ///     AllocationCursor cursor(process_allocations());
 ///     if (!cursor.allows(address, bytes)) report(process_allocations().locate(address, bytes));
 ///
-/// A contiguous access of a wave is one call with the bytes of all its lanes; if that fails (it may span two adjacent
-/// allocations), ask again lane by lane.
+/// A contiguous access of a wave is one call with the bytes of all its lanes; if that fails (it may span two
+/// adjacent allocations), ask again lane by lane.
 class AllocationCursor {
  public:
   explicit AllocationCursor(const AllocationMap& map) : map_(&map) {}

@@ -60,7 +60,8 @@ int device_count() {
     const auto all = static_cast<int>(environment_number("VIRTUAL_ROCM_DEVICES", 8));
     for (const char* name : {"HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"})
       if (const auto listed = environment(name))
-        return static_cast<int>(std::min<std::ptrdiff_t>(1 + std::count(listed->begin(), listed->end(), ','), all));
+        return static_cast<int>(
+            std::min<std::ptrdiff_t>(1 + std::count(listed->begin(), listed->end(), ','), all));
     return std::clamp(all, 0, kMostDevices);
   }();
   return count;
@@ -68,7 +69,8 @@ int device_count() {
 
 void check_device(int device) {
   if (device < 0 || device >= device_count())
-    throw fail(ErrorCode::invalid_device, "device ", device, " of ", device_count(), " (VIRTUAL_ROCM_DEVICES)");
+    throw fail(ErrorCode::invalid_device, "device ", device, " of ", device_count(),
+               " (VIRTUAL_ROCM_DEVICES)");
 }
 
 int current_device() { return this_threads_device; }
@@ -95,7 +97,8 @@ engine::Executor& executor(int device) {
 }
 
 void handle_fault(const engine::Fault& fault) {
-  if (fault.kind == engine::FaultKind::cancelled) return;  // the fault that cancelled it is reported on its own
+  if (fault.kind == engine::FaultKind::cancelled)
+    return;  // the fault that cancelled it is reported on its own
   std::string text = fault.text();
   if (process_rank() >= 0) text = concat("rank ", process_rank(), ": ", text);
   report(text);

@@ -15,10 +15,10 @@ namespace virtual_rocm {
 
 /// What the devices report about themselves: an MI300X (gfx942), as ROCm describes it.
 struct DeviceFacts {
-  std::string name;              ///< VIRTUAL_ROCM_DEVICE_NAME
-  std::string architecture;      ///< "gfx942:sramecc+:xnack-"
+  std::string name;          ///< VIRTUAL_ROCM_DEVICE_NAME
+  std::string architecture;  ///< "gfx942:sramecc+:xnack-"
   int compute_major = 9, compute_minor = 4;
-  int multiprocessors;           ///< VIRTUAL_ROCM_COMPUTE_UNITS
+  int multiprocessors;  ///< VIRTUAL_ROCM_COMPUTE_UNITS
   int warp_size = 64;
   int threads_per_block = 1024;
   int threads_per_multiprocessor = 2048;
@@ -33,7 +33,8 @@ struct DeviceFacts {
 };
 const DeviceFacts& device_facts();
 
-/// How many devices the process sees: VIRTUAL_ROCM_DEVICES, or as many as HIP_VISIBLE_DEVICES / ROCR_VISIBLE_DEVICES list.
+/// How many devices the process sees: VIRTUAL_ROCM_DEVICES, or as many as HIP_VISIBLE_DEVICES /
+/// ROCR_VISIBLE_DEVICES list.
 int device_count();
 /// Throws HipError(invalid_device) if there is no such device.
 void check_device(int device);
@@ -46,9 +47,9 @@ std::string pci_bus_id(int device);
 /// The engine of a device; its threads start with the first launch.
 engine::Executor& executor(int device);
 
-/// Called when a launch has ended with a fault. Reports it, and does to the process what the hardware would: an
-/// assertion or a trap aborts it, anything else makes every later call return an error. VIRTUAL_ROCM_ON_FAULT=abort or
-/// =error chooses one of the two for all faults.
+/// Called when a launch has ended with a fault. Reports it, and does to the process what the hardware would:
+/// an assertion or a trap aborts it, anything else makes every later call return an error.
+/// VIRTUAL_ROCM_ON_FAULT=abort or =error chooses one of the two for all faults.
 void handle_fault(const engine::Fault& fault);
 /// The error of an earlier fault; success if there was none.
 ErrorCode sticky_error();

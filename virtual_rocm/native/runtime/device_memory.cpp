@@ -30,8 +30,8 @@ constexpr std::uint64_t kSlab = 1ull << 20;
 constexpr std::size_t kSlotsKeptFree = 16;
 constexpr std::uint32_t kMagic = 0x56524d48;
 
-// Regions of the address space (x86-64, 47 bits). Clear of the program (85 TiB and up), of libraries and stacks (near
-// 128 TiB), and of AddressSanitizer's shadow (below 17 TiB).
+// Regions of the address space (x86-64, 47 bits). Clear of the program (85 TiB and up), of libraries and
+// stacks (near 128 TiB), and of AddressSanitizer's shadow (below 17 TiB).
 constexpr std::uint64_t kOwnRegions = 32 * kTebibyte;
 constexpr std::uint64_t kRankRegions = 40;
 constexpr std::uint64_t kPeerRegion = 72 * kTebibyte;
@@ -40,7 +40,8 @@ constexpr std::uint64_t kPeerRegionSize = 8 * kTebibyte;
 void* pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
 
 std::uint64_t physical_memory() {
-  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 // Field 22 of /proc/<process>/stat: when the process began.
@@ -128,7 +129,8 @@ std::uint64_t DeviceMemory::allocate(std::uint64_t bytes, AllocationKind kind, c
                                      std::uint64_t alignment) {
   std::lock_guard lock(mutex_);
   ensure_region_locked();
-  const bool small = kind == AllocationKind::framework && bytes + kSlotGap <= kLargestSlot && alignment <= kSmallestSlot;
+  const bool small =
+      kind == AllocationKind::framework && bytes + kSlotGap <= kLargestSlot && alignment <= kSmallestSlot;
   const std::uint64_t base = small ? take_slot_locked(bytes) : map_range_locked(bytes, alignment);
   const std::uint64_t serial = ++serial_;
   process_allocations().add({.base = base,
@@ -145,13 +147,14 @@ std::uint64_t DeviceMemory::allocate(std::uint64_t bytes, AllocationKind kind, c
 std::uint64_t DeviceMemory::map_range_locked(std::uint64_t bytes, std::uint64_t alignment) {
   const std::uint64_t rounded = round_up(bytes, kPage);
   if (rounded < bytes || rounded > total_ - std::min(used_, total_))
-    throw fail(ErrorCode::out_of_memory, bytes, " bytes asked for, ", total_ - std::min(used_, total_), " of ", total_,
-               " left (VIRTUAL_ROCM_MEMORY sets the total)");
+    throw fail(ErrorCode::out_of_memory, bytes, " bytes asked for, ", total_ - std::min(used_, total_),
+               " of ", total_, " left (VIRTUAL_ROCM_MEMORY sets the total)");
   alignment = std::max(alignment, bytes >= kLarge ? kLarge : kPage);
   const std::uint64_t base = own_->take(rounded, alignment);
   if (base == 0) throw fail(ErrorCode::out_of_memory, "no address range of ", bytes, " bytes is free");
-  void* mapped = ::mmap(pointer(base), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
-                        descriptor_, static_cast<off_t>(base - own_->begin()));
+  void* mapped =
+      ::mmap(pointer(base), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+             descriptor_, static_cast<off_t>(base - own_->begin()));
   if (mapped == MAP_FAILED) {
     own_->give_back(base);
     throw fail(ErrorCode::out_of_memory, "mmap of ", bytes, " bytes: ", std::strerror(errno));
@@ -168,7 +171,8 @@ std::uint64_t DeviceMemory::take_slot_locked(std::uint64_t bytes) {
   // A few stay free at all times, so that what was freed last is not what is given out next.
   if (free.size() < kSlotsKeptFree) {
     const std::uint64_t slab = map_range_locked(kSlab, kPage);
-    for (std::uint64_t offset = 0; offset < kSlab; offset += kSmallestSlot << index) free.push_back(slab + offset);
+    for (std::uint64_t offset = 0; offset < kSlab; offset += kSmallestSlot << index)
+      free.push_back(slab + offset);
   }
   const std::uint64_t base = free.front();
   free.pop_front();
@@ -194,8 +198,8 @@ bool DeviceMemory::free(std::uint64_t base) {
   ranges_.erase(found);
   make_inaccessible(base, range.bytes);
   if (range.descriptor == descriptor_)  // else: a range from before a fork, whose file is the parent's
-    ::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(base - own_->begin()),
-                static_cast<off_t>(range.bytes));
+    ::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                static_cast<off_t>(base - own_->begin()), static_cast<off_t>(range.bytes));
   own_->give_back(base);
   used_ -= range.bytes;
   return true;
@@ -223,9 +227,11 @@ MemoryHandle DeviceMemory::export_handle(std::uint64_t address) {
 std::uint64_t DeviceMemory::open_handle(const MemoryHandle& handle) {
   if (handle.magic != kMagic) throw fail(ErrorCode::invalid_value, "not a memory handle of this runtime");
   if (handle.process == ::getpid())
-    throw fail(ErrorCode::invalid_context, "a memory handle cannot be opened in the process that exported it");
+    throw fail(ErrorCode::invalid_context,
+               "a memory handle cannot be opened in the process that exported it");
   if (process_start(handle.process) != handle.process_start)
-    throw fail(ErrorCode::invalid_handle, "the process ", handle.process, " that exported the handle has ended");
+    throw fail(ErrorCode::invalid_handle, "the process ", handle.process,
+               " that exported the handle has ended");
   std::lock_guard lock(mutex_);
   ensure_region_locked();
   const auto owner = static_cast<std::uint64_t>(handle.process);
@@ -245,11 +251,12 @@ std::uint64_t DeviceMemory::open_handle(const MemoryHandle& handle) {
   const std::uint64_t range = peers_region_->take(rounded, kLarge);
   const std::uint64_t base = range + in_page;
   void* mapped = range == 0 ? MAP_FAILED
-                            : ::mmap(pointer(range), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file,
-                                     static_cast<off_t>(handle.file_offset - in_page));
+                            : ::mmap(pointer(range), rounded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                                     file, static_cast<off_t>(handle.file_offset - in_page));
   const int error = errno;
   ::close(file);  // the mapping keeps the file
-  if (mapped == MAP_FAILED) throw fail(ErrorCode::map_failed, "mapping a peer's memory: ", std::strerror(error));
+  if (mapped == MAP_FAILED)
+    throw fail(ErrorCode::map_failed, "mapping a peer's memory: ", std::strerror(error));
   peers_[base] = Peer{range, rounded, 1, owner, handle.file_offset};
   process_allocations().add({.base = base,
                              .size = handle.size,
@@ -308,7 +315,8 @@ std::uint64_t DeviceMemory::used_bytes() const {
 void DeviceMemory::charge(std::int64_t bytes) {
   std::lock_guard lock(mutex_);
   if (bytes > 0 && static_cast<std::uint64_t>(bytes) > total_ - std::min(used_, total_))
-    throw fail(ErrorCode::out_of_memory, bytes, " bytes asked for, ", total_ - std::min(used_, total_), " left");
+    throw fail(ErrorCode::out_of_memory, bytes, " bytes asked for, ", total_ - std::min(used_, total_),
+               " left");
   used_ += static_cast<std::uint64_t>(bytes);
 }
 

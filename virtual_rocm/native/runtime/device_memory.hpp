@@ -2,13 +2,13 @@
 //
 // Device memory: ranges of one anonymous file (memfd) per process, each mapped between inaccessible pages.
 //
-// One file serves all allocations, so a process holds one descriptor however many tensors it has, and nothing is left
-// behind when it dies: the file has no name and goes with its last mapping. A peer opens the owner's descriptor through
-// /proc and maps the same range, so a peer's pointer is an ordinary address.
+// One file serves all allocations, so a process holds one descriptor however many tensors it has, and nothing
+// is left behind when it dies: the file has no name and goes with its last mapping. A peer opens the owner's
+// descriptor through /proc and maps the same range, so a peer's pointer is an ordinary address.
 //
-// Addresses are chosen here and not by the kernel: they are the same in every run, every rank has its own region (so
-// a pointer of one rank used by another hits nothing instead of something), and freed ranges are reused as late as
-// possible (so a use after free hits nothing either).
+// Addresses are chosen here and not by the kernel: they are the same in every run, every rank has its own
+// region (so a pointer of one rank used by another hits nothing instead of something), and freed ranges are
+// reused as late as possible (so a use after free hits nothing either).
 #pragma once
 
 #include <array>
@@ -116,8 +116,8 @@ class DeviceMemory {
   std::map<std::uint64_t, Range> ranges_;
   std::map<std::uint64_t, Peer> peers_;  // by the allocation's address
 
-  // Small tensors come and go with every operation of a framework, so they share mappings: slots of 256 bytes to 32 KiB,
-  // by powers of two, reused in the order in which they were freed.
+  // Small tensors come and go with every operation of a framework, so they share mappings: slots of 256 bytes
+  // to 32 KiB, by powers of two, reused in the order in which they were freed.
   static constexpr std::size_t kSlotClasses = 8;
   std::array<std::deque<std::uint64_t>, kSlotClasses> free_slots_;
   std::unordered_map<std::uint64_t, std::size_t> slots_;  // live: base → class

@@ -54,15 +54,13 @@ std::array<std::byte, 1472> device_properties(int device) {
        })
     std::memcpy(bytes.data() + offset, &value, sizeof value);
   for (const auto& [offset, value] : {
-           IntegerField{304, facts.registers_per_block},         // regsPerBlock
-           IntegerField{308, facts.warp_size},                   // warpSize
-           IntegerField{320, facts.threads_per_block},           // maxThreadsPerBlock
-           IntegerField{324, facts.threads_per_block},           // maxThreadsDim
-           IntegerField{328, facts.threads_per_block},
-           IntegerField{332, facts.threads_per_block},
-           IntegerField{336, INT_MAX},                           // maxGridSize
-           IntegerField{340, 65536},
-           IntegerField{344, 65536},
+           IntegerField{304, facts.registers_per_block},  // regsPerBlock
+           IntegerField{308, facts.warp_size},            // warpSize
+           IntegerField{320, facts.threads_per_block},    // maxThreadsPerBlock
+           IntegerField{324, facts.threads_per_block},    // maxThreadsDim
+           IntegerField{328, facts.threads_per_block}, IntegerField{332, facts.threads_per_block},
+           IntegerField{336, INT_MAX},  // maxGridSize
+           IntegerField{340, 65536}, IntegerField{344, 65536},
            IntegerField{348, facts.clock_kilohertz},             // clockRate
            IntegerField{360, facts.compute_major},               // major
            IntegerField{364, facts.compute_minor},               // minor
@@ -85,8 +83,7 @@ std::array<std::byte, 1472> device_properties(int device) {
            IntegerField{728, 1},                                 // hostRegisterSupported
            IntegerField{1424, facts.wall_clock_kilohertz},       // clockInstructionRate
            // arch: every feature bit but surfaces and dynamic parallelism
-           IntegerField{1428, 0x0000bfff & ~(1 << 14)},
-           IntegerField{1464, 1},                                // isLargeBar
+           IntegerField{1428, 0x0000bfff & ~(1 << 14)}, IntegerField{1464, 1},  // isLargeBar
        })
     std::memcpy(bytes.data() + offset, &value, sizeof value);
   return bytes;
@@ -97,17 +94,17 @@ int device_attribute(int attribute, int device) {
   const DeviceFacts& facts = device_facts();
   const int memory = clamp_to_int(facts.memory_bytes);
   for (const auto& [number, value] : {
-           AttributeValue{0, 1},       // EccEnabled
-           AttributeValue{2, 1},       // AsyncEngineCount
-           AttributeValue{3, 1},       // CanMapHostMemory
-           AttributeValue{4, 1},       // CanUseHostPointerForRegisteredMem
+           AttributeValue{0, 1},  // EccEnabled
+           AttributeValue{2, 1},  // AsyncEngineCount
+           AttributeValue{3, 1},  // CanMapHostMemory
+           AttributeValue{4, 1},  // CanUseHostPointerForRegisteredMem
            AttributeValue{5, facts.clock_kilohertz},
-           AttributeValue{8, 1},       // ConcurrentKernels
-           AttributeValue{10, 1},      // CooperativeLaunch
-           AttributeValue{12, 1},      // DeviceOverlap
+           AttributeValue{8, 1},   // ConcurrentKernels
+           AttributeValue{10, 1},  // CooperativeLaunch
+           AttributeValue{12, 1},  // DeviceOverlap
            AttributeValue{19, facts.l2_bytes},
            AttributeValue{23, facts.compute_major},
-           AttributeValue{25, 32},     // MaxBlocksPerMultiProcessor
+           AttributeValue{25, 32},                       // MaxBlocksPerMultiProcessor
            AttributeValue{26, facts.threads_per_block},  // MaxBlockDimX, Y, Z
            AttributeValue{27, facts.threads_per_block},
            AttributeValue{28, facts.threads_per_block},
@@ -128,22 +125,22 @@ int device_attribute(int attribute, int device) {
            AttributeValue{74, facts.lds_per_block},
            AttributeValue{75, facts.lds_per_block},
            AttributeValue{76, facts.lds_per_block},
-           AttributeValue{78, 256},    // SurfaceAlignment
-           AttributeValue{81, 256},    // TextureAlignment
-           AttributeValue{82, 256},    // TexturePitchAlignment
+           AttributeValue{78, 256},      // SurfaceAlignment
+           AttributeValue{81, 256},      // TextureAlignment
+           AttributeValue{82, 256},      // TexturePitchAlignment
            AttributeValue{83, INT_MAX},  // TotalConstantMemory
            AttributeValue{84, memory},
-           AttributeValue{85, 1},      // UnifiedAddressing
+           AttributeValue{85, 1},  // UnifiedAddressing
            AttributeValue{87, facts.warp_size},
-           AttributeValue{89, 1},      // VirtualMemoryManagementSupported
-           AttributeValue{90, 1},      // HostRegisterSupported
+           AttributeValue{89, 1},                              // VirtualMemoryManagementSupported
+           AttributeValue{90, 1},                              // HostRegisterSupported
            AttributeValue{10000, facts.wall_clock_kilohertz},  // ClockInstructionRate
            AttributeValue{10002, facts.lds_per_block},
-           AttributeValue{10011, 1},   // IsLargeBar
+           AttributeValue{10011, 1},                      // IsLargeBar
            AttributeValue{10015, facts.multiprocessors},  // PhysicalMultiProcessorCount
-           AttributeValue{10016, 1},   // FineGrainSupport
+           AttributeValue{10016, 1},                      // FineGrainSupport
            AttributeValue{10017, facts.wall_clock_kilohertz},
-           AttributeValue{10018, 8},   // NumberOfXccs
+           AttributeValue{10018, 8},    // NumberOfXccs
            AttributeValue{10019, 512},  // MaxAvailableVgprsPerThread
        })
     if (number == attribute) return value;

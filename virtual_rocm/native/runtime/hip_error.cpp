@@ -51,8 +51,10 @@ constexpr std::array kErrors = {
     ErrorEntry{705, "hipErrorPeerAccessNotEnabled", "peer access has not been enabled"},
     ErrorEntry{709, "hipErrorContextIsDestroyed", "context is destroyed"},
     ErrorEntry{710, "hipErrorAssert", "device-side assert triggered"},
-    ErrorEntry{712, "hipErrorHostMemoryAlreadyRegistered", "part or all of the requested memory range is already mapped"},
-    ErrorEntry{713, "hipErrorHostMemoryNotRegistered", "pointer does not correspond to a registered memory region"},
+    ErrorEntry{712, "hipErrorHostMemoryAlreadyRegistered",
+               "part or all of the requested memory range is already mapped"},
+    ErrorEntry{713, "hipErrorHostMemoryNotRegistered",
+               "pointer does not correspond to a registered memory region"},
     ErrorEntry{719, "hipErrorLaunchFailure", "unspecified launch failure"},
     ErrorEntry{720, "hipErrorCooperativeLaunchTooLarge", "too many blocks in cooperative launch"},
     ErrorEntry{801, "hipErrorNotSupported", "operation not supported"},
@@ -61,7 +63,8 @@ constexpr std::array kErrors = {
 };
 
 const ErrorEntry& entry(int code) {
-  const auto found = std::find_if(kErrors.begin(), kErrors.end(), [&](const auto& e) { return e.code == code; });
+  const auto found =
+      std::find_if(kErrors.begin(), kErrors.end(), [&](const auto& e) { return e.code == code; });
   return found == kErrors.end() ? kErrors.back() : *found;
 }
 

@@ -12,9 +12,7 @@ namespace virtual_rocm {
 
 namespace {
 
-std::string in_words(const engine::Dimensions& size) {
-  return concat(size.x, " x ", size.y, " x ", size.z);
-}
+std::string in_words(const engine::Dimensions& size) { return concat(size.x, " x ", size.y, " x ", size.z); }
 
 }  // namespace
 
@@ -59,9 +57,9 @@ void run_launch(int device, const LaunchRequest& request) {
   }
   if (log_enabled())
     log_line(concat("kernel ", request.loaded.kernel->name, " grid ", in_words(request.grid), " block ",
-                    in_words(request.block), " lds ", request.dynamic_lds, ": ", outcome.seconds * 1e3, " ms, ",
-                    outcome.instructions, " wave instructions, ", outcome.most_resident_blocks, " blocks resident",
-                    outcome.fault ? ", fault" : ""));
+                    in_words(request.block), " lds ", request.dynamic_lds, ": ", outcome.seconds * 1e3,
+                    " ms, ", outcome.instructions, " wave instructions, ", outcome.most_resident_blocks,
+                    " blocks resident", outcome.fault ? ", fault" : ""));
   if (outcome.fault) handle_fault(*outcome.fault);
 }
 
@@ -73,7 +71,8 @@ int occupancy(const engine::Kernel& kernel, int block_size, std::size_t dynamic_
   const int waves = kSimds * std::min(kWavesOfSimd, kRegistersOfSimd / registers);
   const std::size_t lds = kernel.lds_size + dynamic_lds;
   int blocks = waves / waves_of_block;
-  if (lds > 0) blocks = std::min(blocks, static_cast<int>(static_cast<std::size_t>(facts.lds_per_block) / lds));
+  if (lds > 0)
+    blocks = std::min(blocks, static_cast<int>(static_cast<std::size_t>(facts.lds_per_block) / lds));
   return std::max(blocks, 0);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// From a launch call to the engine: limits are checked in the call, the kernel runs when its stream comes to it.
+// From a launch call to the engine: limits are checked in the call, the kernel runs when its stream comes to
+// it.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,8 @@ struct LaunchRequest {
 /// Throws HipError with the code that HIP gives for a launch beyond the device's or the kernel's limits.
 void check_launch(const LaunchRequest& request);
 
-/// Runs the launch and waits for its end; a fault goes to handle_fault(). Does nothing after an earlier fault.
+/// Runs the launch and waits for its end; a fault goes to handle_fault(). Does nothing after an earlier
+/// fault.
 void run_launch(int device, const LaunchRequest& request);
 
 /// How many blocks of that size a compute unit holds at once, by waves, registers and LDS.

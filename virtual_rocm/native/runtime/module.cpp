@@ -27,18 +27,22 @@ class WholeCodeObject : public KernelSource {
   std::shared_ptr<const engine::CodeObject> code_;
 };
 
-// What our hipcc writes: variables in one object, each kernel in one of its own that may still have to be compiled.
+// What our hipcc writes: variables in one object, each kernel in one of its own that may still have to be
+// compiled.
 class CompiledOnDemand : public KernelSource {
  public:
-  CompiledOnDemand(std::span<const std::byte> image, const std::string& label) : container_(image), label_(label) {
-    if (!container_.data_object().empty()) variables_ = engine::CodeObject::load(container_.data_object(), label);
+  CompiledOnDemand(std::span<const std::byte> image, const std::string& label)
+      : container_(image), label_(label) {
+    if (!container_.data_object().empty())
+      variables_ = engine::CodeObject::load(container_.data_object(), label);
   }
   bool has_kernel(const std::string& name) const override { return container_.has_kernel(name); }
   LoadedKernel kernel(const std::string& name) override {
     auto& code = kernels_[name];
     if (!code) {
       const std::vector<std::byte> bytes = container_.code_object(name);
-      code = engine::CodeObject::load(bytes, label_, [this](const std::string& symbol) { return address_of(symbol); });
+      code = engine::CodeObject::load(bytes, label_,
+                                      [this](const std::string& symbol) { return address_of(symbol); });
     }
     return {code, code->find_kernel(name), variables_};
   }
@@ -127,7 +131,8 @@ void ModuleRegistry::unload(Module* module) {
 
 Module& ModuleRegistry::check(Module* module) {
   std::lock_guard lock(mutex_);
-  if (std::none_of(modules_.begin(), modules_.end(), [&](const auto& owned) { return owned.get() == module; }))
+  if (std::none_of(modules_.begin(), modules_.end(),
+                   [&](const auto& owned) { return owned.get() == module; }))
     throw fail(ErrorCode::invalid_handle, "not a module, or one that was unloaded");
   return *module;
 }
@@ -143,13 +148,14 @@ void** ModuleRegistry::register_fat_binary(const void* binary, const std::string
   return reinterpret_cast<void**>(binaries_.back().get());
 }
 
-void ModuleRegistry::register_kernel(void** handle, const void* host_function, const std::string& device_name) {
+void ModuleRegistry::register_kernel(void** handle, const void* host_function,
+                                     const std::string& device_name) {
   std::lock_guard lock(mutex_);
   kernels_[host_function] = {reinterpret_cast<FatBinary*>(handle), device_name};
 }
 
-void ModuleRegistry::register_variable(void** handle, const void* host_variable, const std::string& device_name,
-                                       std::uint64_t) {
+void ModuleRegistry::register_variable(void** handle, const void* host_variable,
+                                       const std::string& device_name, std::uint64_t) {
   std::lock_guard lock(mutex_);
   variables_[host_variable] = {reinterpret_cast<FatBinary*>(handle), device_name};
 }
@@ -164,7 +170,8 @@ void ModuleRegistry::unregister_fat_binary(void** handle) {
 
 Module& ModuleRegistry::module_of(FatBinary& binary) {
   if (!binary.module)
-    binary.module = std::make_unique<Module>(open_image(engine::select_code_object(binary.binary), binary.label));
+    binary.module =
+        std::make_unique<Module>(open_image(engine::select_code_object(binary.binary), binary.label));
   return *binary.module;
 }
 

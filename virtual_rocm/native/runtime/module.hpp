@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Modules (hipModule_t), their kernels (hipFunction_t), and the fat binaries that libraries register for their own.
+// Modules (hipModule_t), their kernels (hipFunction_t), and the fat binaries that libraries register for
+// their own.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@ namespace virtual_rocm {
 struct LoadedKernel {
   std::shared_ptr<const engine::CodeObject> code_object;
   const engine::Kernel* kernel = nullptr;
-  std::shared_ptr<const engine::CodeObject> variables;  ///< whose addresses the code holds; kept alive with it
+  std::shared_ptr<const engine::CodeObject>
+      variables;  ///< whose addresses the code holds; kept alive with it
 };
 
 /// Where a module's kernels and variables come from: one code object, or a container that compiles on demand.
@@ -34,7 +36,8 @@ class KernelSource {
   virtual const engine::GlobalVariable* global(const std::string& name) = 0;
 };
 
-/// Reads what a program hands over: an ELF code object, an offload bundle, a lazy container. `label` is its file name.
+/// Reads what a program hands over: an ELF code object, an offload bundle, a lazy container. `label` is its
+/// file name.
 std::unique_ptr<KernelSource> open_image(std::span<const std::byte> image, const std::string& label);
 
 class Module;
@@ -78,7 +81,8 @@ class ModuleRegistry {
   /// `binary` is what the wrapper points to; loaded when something of it is first used.
   void** register_fat_binary(const void* binary, const std::string& label);
   void register_kernel(void** handle, const void* host_function, const std::string& device_name);
-  void register_variable(void** handle, const void* host_variable, const std::string& device_name, std::uint64_t size);
+  void register_variable(void** handle, const void* host_variable, const std::string& device_name,
+                         std::uint64_t size);
   void unregister_fat_binary(void** handle);
   /// Throws HipError(invalid_device_function).
   LoadedKernel kernel_of(const void* host_function);

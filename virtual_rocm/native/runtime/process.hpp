@@ -10,14 +10,15 @@
 
 namespace virtual_rocm {
 
-/// The rank of this process among those started together (RANK, as torchrun and `virtual_rocm run` set it); -1 without.
+/// The rank of this process among those started together (RANK, as torchrun and `virtual_rocm run` set it);
+/// -1 without.
 int process_rank();
 
 /// The value of an environment variable, or nothing if it is unset or empty.
 std::optional<std::string> environment(const char* name);
 
-/// A number from the environment, with an optional suffix K, M, G or T (powers of 1024). What is not a number is
-/// reported to the log, and the default is used.
+/// A number from the environment, with an optional suffix K, M, G or T (powers of 1024). What is not a number
+/// is reported to the log, and the default is used.
 std::uint64_t environment_number(const char* name, std::uint64_t otherwise);
 
 /// Writes one line to the log that VIRTUAL_ROCM_LOG names (a file, or "stderr"); nothing without it.

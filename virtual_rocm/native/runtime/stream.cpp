@@ -40,7 +40,8 @@ struct Stream::Queue {
   bool closed = false;
 };
 
-Stream::Stream(int device, bool blocking) : device_(device), blocking_(blocking), queue_(std::make_shared<Queue>()) {}
+Stream::Stream(int device, bool blocking)
+    : device_(device), blocking_(blocking), queue_(std::make_shared<Queue>()) {}
 
 Stream::~Stream() {
   {
@@ -98,7 +99,8 @@ void StreamRegistry::destroy(Stream* stream) {
 }
 
 void StreamRegistry::check_locked(const Stream* stream) const {
-  if (std::none_of(streams_.begin(), streams_.end(), [&](const auto& owned) { return owned.get() == stream; }))
+  if (std::none_of(streams_.begin(), streams_.end(),
+                   [&](const auto& owned) { return owned.get() == stream; }))
     throw fail(ErrorCode::invalid_handle, "not a stream, or one that was destroyed");
 }
 
@@ -139,7 +141,8 @@ void StreamRegistry::synchronize(int device, Stream* stream) {
     std::lock_guard lock(mutex_);
     if (stream) check_locked(stream);
     if (!stream) pending = pending_locked(device, nullptr);
-    if (auto last = stream ? stream->last() : null_stream_locked(device).last()) pending.push_back(std::move(last));
+    if (auto last = stream ? stream->last() : null_stream_locked(device).last())
+      pending.push_back(std::move(last));
   }
   for (const auto& completion : pending) completion->wait();
 }

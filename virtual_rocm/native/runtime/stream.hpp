@@ -68,8 +68,8 @@ struct Event {
   CompletionPointer recorded;  ///< null before the first record; guarded by the registry's lock
 };
 
-/// All streams of the process. Applies the rules of the null stream: work there waits for all earlier work of blocking
-/// streams of the device, and their work waits for all earlier work there.
+/// All streams of the process. Applies the rules of the null stream: work there waits for all earlier work of
+/// blocking streams of the device, and their work waits for all earlier work there.
 class StreamRegistry {
  public:
   Stream* create(int device, bool blocking);

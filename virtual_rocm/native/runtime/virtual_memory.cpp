@@ -48,7 +48,7 @@ std::shared_ptr<PhysicalMemory> PhysicalMemory::create(std::uint64_t bytes) {
 }
 
 std::shared_ptr<PhysicalMemory> PhysicalMemory::import(int descriptor) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor, &status) != 0)
     throw fail(ErrorCode::invalid_value, "descriptor ", descriptor, ": ", std::strerror(errno));
   char target[256] = {};
@@ -60,8 +60,8 @@ std::shared_ptr<PhysicalMemory> PhysicalMemory::import(int descriptor) {
   const std::string format = concat("/memfd:", kNameFormat);
   if (length <= 0 ||
       std::sscanf(target, format.c_str(), &memory->owner_rank_, &memory->owner_process_, &serial) != 3)
-    throw fail(ErrorCode::invalid_value, "descriptor ", descriptor, " is not an exported memory handle (it is ",
-               target, ")");
+    throw fail(ErrorCode::invalid_value, "descriptor ", descriptor,
+               " is not an exported memory handle (it is ", target, ")");
   memory->serial_ = serial;
   memory->descriptor_ = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (memory->descriptor_ < 0) throw fail(ErrorCode::operating_system, "dup: ", std::strerror(errno));
@@ -177,7 +177,8 @@ std::shared_ptr<PhysicalMemory> VirtualMemory::mapped_at(std::uint64_t address) 
 bool VirtualMemory::mapping_range(std::uint64_t address, std::uint64_t* base, std::uint64_t* bytes) const {
   std::lock_guard lock(mutex_);
   auto found = mappings_.upper_bound(address);
-  if (found == mappings_.begin() || address >= std::prev(found)->first + std::prev(found)->second.bytes) return false;
+  if (found == mappings_.begin() || address >= std::prev(found)->first + std::prev(found)->second.bytes)
+    return false;
   *base = std::prev(found)->first;
   *bytes = std::prev(found)->second.bytes;
   return true;

@@ -44,7 +44,8 @@ class VirtualMemory {
  public:
   std::uint64_t reserve(std::uint64_t bytes, std::uint64_t alignment);
   void release(std::uint64_t base, std::uint64_t bytes);
-  void map(std::uint64_t address, std::uint64_t bytes, std::uint64_t offset, std::shared_ptr<PhysicalMemory> memory);
+  void map(std::uint64_t address, std::uint64_t bytes, std::uint64_t offset,
+           std::shared_ptr<PhysicalMemory> memory);
   void unmap(std::uint64_t address, std::uint64_t bytes);
   /// Access for kernels and host. `writable` without `readable` is not a thing that HIP has.
   void set_access(std::uint64_t address, std::uint64_t bytes, bool readable, bool writable);

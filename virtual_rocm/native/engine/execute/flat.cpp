@@ -69,7 +69,7 @@ const Operation* load_mixed(const Operation* operation, Wave* wave, LaneAddresse
     if (!place.in_scratch) return load_lane<kind>(rows, lane, place.pointer);
     std::uint8_t bytes[16];
     for (std::uint32_t index = 0; index < size; ++index)
-      bytes[index] = wave->scratch[scratch_offset(place.scratch_byte + index, lane)];
+      bytes[index] = scratch_of(wave)[scratch_offset(place.scratch_byte + index, lane)];
     load_lane<kind>(rows, lane, bytes);
   });
   return operation + 1;
@@ -86,7 +86,7 @@ const Operation* store_mixed(const Operation* operation, Wave* wave, LaneAddress
     std::uint8_t bytes[16];
     store_lane<kind>(rows, lane, bytes);
     for (std::uint32_t index = 0; index < size; ++index)
-      wave->scratch[scratch_offset(place.scratch_byte + index, lane)] = bytes[index];
+      scratch_of(wave)[scratch_offset(place.scratch_byte + index, lane)] = bytes[index];
   });
   wave->progressed |= kGlobalProgress;
   return operation + 1;

@@ -12,7 +12,7 @@ bool read_flat_byte(const Wave& wave, unsigned lane, std::uint64_t address, std:
     return true;
   }
   if (high == kPrivateApertureHigh) {
-    if (low >= wave.scratch_size) return false;
+    if (low >= wave.scratch_size || wave.scratch == nullptr) return false;
     byte = wave.scratch[scratch_offset(low, lane)];
     return true;
   }

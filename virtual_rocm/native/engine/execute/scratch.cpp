@@ -69,17 +69,18 @@ const Operation* execute_load(const Operation* operation, Wave* wave) {
   if (!resolve<mode>(operation, wave, size, lanes, AccessKind::read, addresses)) return nullptr;
   std::uint32_t* rows = wave->at<std::uint32_t>(operation->destination);
   if (size % 4 == 0 && addresses.uniform && addresses.common % 4 == 0) {
-    const std::uint8_t* from = wave->scratch + scratch_offset(addresses.common, 0);
+    const std::uint8_t* from = scratch_of(wave) + scratch_offset(addresses.common, 0);
     for (unsigned word = 0; word < size / 4; ++word)
       load_contiguous<Load::b32>(rows + word * kLanes, from + word * kLanes * 4, lanes, wave);
     return operation + 1;
   }
   alignas(64) std::uint32_t places[kLanes];
   for_each_lane(lanes, [&](unsigned lane) { places[lane] = addresses.of(lane); });
+  const std::uint8_t* scratch = scratch_of(wave);
   for_each_lane(lanes, [&](unsigned lane) {
     std::uint8_t bytes[16];
     for (std::uint32_t index = 0; index < size; ++index)
-      bytes[index] = wave->scratch[scratch_offset(places[lane] + index, lane)];
+      bytes[index] = scratch[scratch_offset(places[lane] + index, lane)];
     load_lane<kind>(rows, lane, bytes);
   });
   return operation + 1;
@@ -94,16 +95,17 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
   if (!resolve<mode>(operation, wave, size, lanes, AccessKind::write, addresses)) return nullptr;
   const std::uint32_t* rows = wave->at<std::uint32_t>(operation->source[2]);
   if (size % 4 == 0 && addresses.uniform && addresses.common % 4 == 0) {
-    std::uint8_t* to = wave->scratch + scratch_offset(addresses.common, 0);
+    std::uint8_t* to = scratch_of(wave) + scratch_offset(addresses.common, 0);
     for (unsigned word = 0; word < size / 4; ++word)
       store_contiguous<Store::b32>(rows + word * kLanes, to + word * kLanes * 4, lanes, wave);
     return operation + 1;
   }
+  std::uint8_t* scratch = scratch_of(wave);
   for_each_lane(lanes, [&](unsigned lane) {
     std::uint8_t bytes[16];
     store_lane<kind>(rows, lane, bytes);
     const std::uint32_t place = addresses.of(lane);
-    for (std::uint32_t index = 0; index < size; ++index) wave->scratch[scratch_offset(place + index, lane)] = bytes[index];
+    for (std::uint32_t index = 0; index < size; ++index) scratch[scratch_offset(place + index, lane)] = bytes[index];
   });
   return operation + 1;
 }

@@ -19,6 +19,8 @@
 namespace virtual_rocm::engine {
 namespace {
 
+// Turns that a wave gets one after the other while it makes progress.
+constexpr unsigned kTurnsInARow = 16;
 // Rounds in which no wave of a launch made global progress, before more of its blocks become resident.
 constexpr std::uint32_t kIdleRoundsBeforeGrowth = 2;
 // The same when waves do make progress but no block ends: they could be waiting in a loop that writes.
@@ -59,6 +61,7 @@ class Executor::Implementation {
   explicit Implementation(Knobs knobs) : knobs_(knobs), worker_(process_allocations()) {
     worker_.check_bounds = knobs.check_bounds;
     worker_.real_clock = knobs.real_clock;
+    worker_.memory = &memory_;
     worker_.print = [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); };
   }
 
@@ -215,9 +218,15 @@ class Executor::Implementation {
     bool block_ended = false;
     for (Wave* wave : order_) {
       if (is_patient(*wave)) continue;
-      const std::uint8_t change = turn(launch, wave);
-      if (launch.fault) return true;
-      progressed |= (change & kGlobalProgress) != 0;
+      // A wave that gets on keeps its registers and its scratch in the caches if it goes on at once. With a seed, the
+      // point is to try other orders.
+      const unsigned turns = knobs_.seed == 0 ? kTurnsInARow : 1;
+      for (unsigned count = 0; count < turns && wave->state == WaveState::ready; ++count) {
+        const std::uint8_t change = turn(launch, wave);
+        if (launch.fault) return true;
+        progressed |= (change & kGlobalProgress) != 0;
+        if ((change & kGlobalProgress) == 0 || !used_up_) break;
+      }
       block_ended |= wave->state == WaveState::finished && wave->block->running == 0;
     }
     if (block_ended) launch.retire_blocks(memory_);
@@ -278,6 +287,8 @@ class Executor::Implementation {
     wave->instructions += executed;
     worker_.clock += executed;
     ++launch.outcome.turns;
+
+    used_up_ = left == 0 && operation != nullptr;
 
     // Pure computation, for a whole turn, is progress too: it will come to an end.
     if (left == 0 && wave->polled_address == 0) wave->progressed |= kGlobalProgress;
@@ -367,6 +378,7 @@ class Executor::Implementation {
   std::vector<std::unique_ptr<LaunchState>> active_;
   std::vector<Wave*> order_;
   std::vector<Observer*> launch_observers_;
+  bool used_up_ = false;  // whether the last turn ended because its quantum did
   std::uint64_t round_number_ = 0;
   std::uint32_t idle_rounds_ = 0;
   double idle_seconds_ = 0;

@@ -200,7 +200,7 @@ void LaunchState::start_block(BlockMemory& memory) {
   block->waves.clear();
   for (std::uint32_t index = 0; index < waves_in_block; ++index) {
     Wave* wave = memory.waves.take();
-    wave->scratch = memory.buffers.take(scratch_bytes());
+    wave->scratch = nullptr;
     start_wave(*wave, *block, index);
     block->waves.push_back(wave);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The types of HIP's C interface that the runtime's functions take, under HIP's names, and how each function is wrapped.
+// The types of HIP's C interface that the runtime's functions take, under HIP's names, and how each function
+// is wrapped.
 #pragma once
 
 #include <cstddef>
@@ -100,7 +101,8 @@ hipError_t& last_error();
 /// Logs why a call fails, and keeps the code for hipGetLastError.
 hipError_t failed(const char* function, ErrorCode code, const char* reason);
 
-/// The body of every API function: `body` throws what goes wrong. After a fault on the device no call does anything.
+/// The body of every API function: `body` throws what goes wrong. After a fault on the device no call does
+/// anything.
 template <typename Body>
 hipError_t call(const char* function, Body&& body) noexcept {
   if (const ErrorCode sticky = sticky_error(); sticky != ErrorCode::success)

@@ -22,12 +22,14 @@ void check_range(const char* which, const void* pointer, std::size_t bytes, bool
   const auto allocation = process_allocations().find(address_of(pointer));
   if (!allocation) {
     if (device)
-      throw fail(ErrorCode::invalid_value, which, " 0x", std::hex, address_of(pointer), " is not device memory");
+      throw fail(ErrorCode::invalid_value, which, " 0x", std::hex, address_of(pointer),
+                 " is not device memory");
     return;
   }
   if (!allocation->contains(address_of(pointer), bytes))
     throw fail(ErrorCode::invalid_value, which, ": ", bytes, " bytes at offset ",
-               address_of(pointer) - allocation->base, " of ", allocation->label, ", which has ", allocation->size);
+               address_of(pointer) - allocation->base, " of ", allocation->label, ", which has ",
+               allocation->size);
 }
 
 void check_copy(void* target, const void* source, std::size_t bytes, int kind) {
@@ -48,7 +50,8 @@ void copy_now(void* target, const void* source, std::size_t bytes, int kind) {
 void copy_later(void* target, const void* source, std::size_t bytes, int kind, hipStream_t stream) {
   if (bytes == 0) return;
   check_copy(target, source, bytes, kind);
-  // Pageable memory is read before the call returns, so the program may reuse it at once; pinned memory is not.
+  // Pageable memory is read before the call returns, so the program may reuse it at once; pinned memory is
+  // not.
   if (!process_allocations().find(address_of(source))) {
     const auto* begin = static_cast<const std::byte*>(source);
     auto staged = std::make_shared<std::vector<std::byte>>(begin, begin + bytes);
@@ -98,8 +101,8 @@ VIRTUAL_ROCM_HIP hipError_t hipMemcpyDtoD(void* target, void* source, std::size_
   return call("hipMemcpyDtoD", [&] { copy_now(target, source, bytes, hipMemcpyDeviceToDevice); });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemcpyPeer(void* target, int target_device, const void* source, int source_device,
-                                          std::size_t bytes) {
+VIRTUAL_ROCM_HIP hipError_t hipMemcpyPeer(void* target, int target_device, const void* source,
+                                          int source_device, std::size_t bytes) {
   return call("hipMemcpyPeer", [&] {
     check_device(target_device);
     check_device(source_device);

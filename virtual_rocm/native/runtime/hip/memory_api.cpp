@@ -49,7 +49,8 @@ void release(void* pointer) {
   // Memory that a kernel still uses must not go away: HIP waits for the device here too.
   for (int device = 0; device < device_count(); ++device) streams().synchronize_device(device);
   if (!device_memory().free(address_of(pointer)))
-    throw fail(ErrorCode::invalid_value, "0x", std::hex, address_of(pointer), " was not allocated, or freed already");
+    throw fail(ErrorCode::invalid_value, "0x", std::hex, address_of(pointer),
+               " was not allocated, or freed already");
 }
 
 }  // namespace
@@ -112,7 +113,8 @@ VIRTUAL_ROCM_HIP hipError_t hipHostRegister(void* pointer, std::size_t bytes, un
     if (!added) {
       const auto holder = process_allocations().find(address_of(pointer));
       if (!holder || !holder->contains(address_of(pointer), bytes))
-        throw fail(ErrorCode::host_memory_already_registered, "part of the range is registered or device memory");
+        throw fail(ErrorCode::host_memory_already_registered,
+                   "part of the range is registered or device memory");
     }
     registered_ranges()[address_of(pointer)] = {bytes, flags, added};
   });
@@ -132,7 +134,8 @@ VIRTUAL_ROCM_HIP hipError_t hipHostUnregister(void* pointer) {
 VIRTUAL_ROCM_HIP hipError_t hipHostGetDevicePointer(void** device_pointer, void* host_pointer, unsigned) {
   return call("hipHostGetDevicePointer", [&] {
     require(device_pointer, "the result pointer is null");
-    require(process_allocations().find(address_of(host_pointer)) != nullptr, "the memory is not pinned or registered");
+    require(process_allocations().find(address_of(host_pointer)) != nullptr,
+            "the memory is not pinned or registered");
     *device_pointer = host_pointer;
   });
 }
@@ -145,10 +148,12 @@ VIRTUAL_ROCM_HIP hipError_t hipMemGetInfo(std::size_t* free, std::size_t* total)
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemGetAddressRange(hipDeviceptr_t* base, std::size_t* size, hipDeviceptr_t pointer) {
+VIRTUAL_ROCM_HIP hipError_t hipMemGetAddressRange(hipDeviceptr_t* base, std::size_t* size,
+                                                  hipDeviceptr_t pointer) {
   return call("hipMemGetAddressRange", [&] {
     const auto allocation = process_allocations().find(address_of(pointer));
-    if (!allocation) throw fail(ErrorCode::not_found, "0x", std::hex, address_of(pointer), " is in no allocation");
+    if (!allocation)
+      throw fail(ErrorCode::not_found, "0x", std::hex, address_of(pointer), " is in no allocation");
     if (base) *base = pointer_to(allocation->base);
     if (size) *size = allocation->size;
   });
@@ -203,24 +208,28 @@ VIRTUAL_ROCM_HIP hipError_t hipIpcCloseMemHandle(void* pointer) {
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemGetHandleForAddressRange(void* handle, hipDeviceptr_t pointer, std::size_t size,
-                                                           int type, unsigned long long flags) {
+VIRTUAL_ROCM_HIP hipError_t hipMemGetHandleForAddressRange(void* handle, hipDeviceptr_t pointer,
+                                                           std::size_t size, int type,
+                                                           unsigned long long flags) {
   return call("hipMemGetHandleForAddressRange", [&] {
     constexpr int kDmaBufDescriptor = 1;
     require(handle && pointer && size > 0, "nothing to export");
     require(type == kDmaBufDescriptor && flags == 0, "only a descriptor without flags can be had");
     const auto allocation = process_allocations().find(address_of(pointer));
-    require(allocation && allocation->contains(address_of(pointer), size), "the range is not in one allocation");
+    require(allocation && allocation->contains(address_of(pointer), size),
+            "the range is not in one allocation");
     std::uint64_t offset = 0;
     *static_cast<int*>(handle) = device_memory().duplicate_descriptor(address_of(pointer), &offset);
   });
 }
 
-// For libhsa-runtime64: a descriptor for the range, and the range's offset in it; -1 if it is not in one allocation.
+// For libhsa-runtime64: a descriptor for the range, and the range's offset in it; -1 if it is not in one
+// allocation.
 VIRTUAL_ROCM_HIP int virtual_rocm_export_descriptor(void* pointer, std::size_t size, std::uint64_t* offset) {
   try {
     const auto allocation = process_allocations().find(address_of(pointer));
-    require(allocation && allocation->contains(address_of(pointer), size), "the range is not in one allocation");
+    require(allocation && allocation->contains(address_of(pointer), size),
+            "the range is not in one allocation");
     return device_memory().duplicate_descriptor(address_of(pointer), offset);
   } catch (const std::exception& error) {
     log_line(concat("export of a descriptor: ", error.what()));

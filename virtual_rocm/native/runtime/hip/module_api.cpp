@@ -98,7 +98,8 @@ VIRTUAL_ROCM_HIP hipError_t hipModuleLoadData(hipModule_t* module, const void* i
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipModuleLoadDataEx(hipModule_t* module, const void* image, unsigned, int*, void**) {
+VIRTUAL_ROCM_HIP hipError_t hipModuleLoadDataEx(hipModule_t* module, const void* image, unsigned, int*,
+                                                void**) {
   return hipModuleLoadData(module, image);
 }
 
@@ -109,15 +110,16 @@ VIRTUAL_ROCM_HIP hipError_t hipModuleUnload(hipModule_t module) {
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipModuleGetFunction(hipFunction_t* function, hipModule_t module, const char* name) {
+VIRTUAL_ROCM_HIP hipError_t hipModuleGetFunction(hipFunction_t* function, hipModule_t module,
+                                                 const char* name) {
   return call("hipModuleGetFunction", [&] {
     require(function && name, "a pointer is null");
     *function = reinterpret_cast<hipFunction_t>(modules().check(module_of(module)).function(name));
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipModuleGetGlobal(hipDeviceptr_t* pointer, std::size_t* bytes, hipModule_t module,
-                                               const char* name) {
+VIRTUAL_ROCM_HIP hipError_t hipModuleGetGlobal(hipDeviceptr_t* pointer, std::size_t* bytes,
+                                               hipModule_t module, const char* name) {
   return call("hipModuleGetGlobal", [&] {
     require(name, "the name is null");
     const auto& variable = modules().check(module_of(module)).global(name);
@@ -131,17 +133,18 @@ VIRTUAL_ROCM_HIP hipError_t hipModuleLaunchKernel(hipFunction_t function, unsign
                                                   unsigned block_z, unsigned lds, hipStream_t stream,
                                                   void** parameters, void** extra) {
   return call("hipModuleLaunchKernel", [&] {
-    launch(modules().kernel(function_of(function)), {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, lds,
-           stream, parameters, extra);
+    launch(modules().kernel(function_of(function)), {grid_x, grid_y, grid_z}, {block_x, block_y, block_z},
+           lds, stream, parameters, extra);
   });
 }
 
 VIRTUAL_ROCM_HIP hipError_t hipModuleLaunchCooperativeKernel(hipFunction_t function, unsigned grid_x,
-                                                             unsigned grid_y, unsigned grid_z, unsigned block_x,
-                                                             unsigned block_y, unsigned block_z, unsigned lds,
+                                                             unsigned grid_y, unsigned grid_z,
+                                                             unsigned block_x, unsigned block_y,
+                                                             unsigned block_z, unsigned lds,
                                                              hipStream_t stream, void** parameters) {
-  return hipModuleLaunchKernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, lds, stream, parameters,
-                               nullptr);
+  return hipModuleLaunchKernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, lds, stream,
+                               parameters, nullptr);
 }
 
 VIRTUAL_ROCM_HIP hipError_t hipFuncGetAttribute(int* value, int attribute, hipFunction_t function) {
@@ -150,14 +153,31 @@ VIRTUAL_ROCM_HIP hipError_t hipFuncGetAttribute(int* value, int attribute, hipFu
     const engine::Kernel& kernel = *modules().kernel(function_of(function)).kernel;
     enum { kMaxThreads, kShared, kConst, kLocal, kRegisters, kPtx, kBinary, kCache, kMaxDynamicShared };
     switch (attribute) {
-      case kMaxThreads: *value = static_cast<int>(kernel.maximum_block_size); break;
-      case kShared: *value = static_cast<int>(kernel.lds_size); break;
-      case kLocal: *value = static_cast<int>(kernel.scratch_size); break;
-      case kRegisters: *value = static_cast<int>(kernel.vgpr_count); break;
-      case kMaxDynamicShared: *value = device_facts().lds_per_block - static_cast<int>(kernel.lds_size); break;
-      case kConst: case kCache: *value = 0; break;
-      case kPtx: case kBinary: *value = 94; break;
-      default: throw fail(ErrorCode::invalid_value, "attribute ", attribute);
+      case kMaxThreads:
+        *value = static_cast<int>(kernel.maximum_block_size);
+        break;
+      case kShared:
+        *value = static_cast<int>(kernel.lds_size);
+        break;
+      case kLocal:
+        *value = static_cast<int>(kernel.scratch_size);
+        break;
+      case kRegisters:
+        *value = static_cast<int>(kernel.vgpr_count);
+        break;
+      case kMaxDynamicShared:
+        *value = device_facts().lds_per_block - static_cast<int>(kernel.lds_size);
+        break;
+      case kConst:
+      case kCache:
+        *value = 0;
+        break;
+      case kPtx:
+      case kBinary:
+        *value = 94;
+        break;
+      default:
+        throw fail(ErrorCode::invalid_value, "attribute ", attribute);
     }
   });
 }
@@ -182,8 +202,10 @@ VIRTUAL_ROCM_HIP hipError_t hipFuncSetAttribute(const void*, int, int) {
   return call("hipFuncSetAttribute", [] {});  // every launch may have all of the LDS; there are no carve-outs
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipModuleOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, hipFunction_t function,
-                                                                               int block_size, std::size_t lds) {
+VIRTUAL_ROCM_HIP hipError_t hipModuleOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
+                                                                               hipFunction_t function,
+                                                                               int block_size,
+                                                                               std::size_t lds) {
   return call("hipModuleOccupancyMaxActiveBlocksPerMultiprocessor", [&] {
     require(blocks && block_size > 0, "no block size");
     *blocks = occupancy(*modules().kernel(function_of(function)).kernel, block_size, lds);
@@ -229,7 +251,8 @@ VIRTUAL_ROCM_HIP hipError_t hipMemcpyToSymbol(const void* symbol, const void* so
                                               std::size_t offset, int) {
   return call("hipMemcpyToSymbol", [&] {
     const auto variable = modules().variable_of(symbol);
-    require(source && offset <= variable.size && bytes <= variable.size - offset, "beyond the variable's end");
+    require(source && offset <= variable.size && bytes <= variable.size - offset,
+            "beyond the variable's end");
     hip::synchronize(nullptr);
     std::memcpy(hip::pointer_to(variable.address + offset), source, bytes);
   });
@@ -239,13 +262,15 @@ VIRTUAL_ROCM_HIP hipError_t hipMemcpyFromSymbol(void* target, const void* symbol
                                                 std::size_t offset, int) {
   return call("hipMemcpyFromSymbol", [&] {
     const auto variable = modules().variable_of(symbol);
-    require(target && offset <= variable.size && bytes <= variable.size - offset, "beyond the variable's end");
+    require(target && offset <= variable.size && bytes <= variable.size - offset,
+            "beyond the variable's end");
     hip::synchronize(nullptr);
     std::memcpy(target, hip::pointer_to(variable.address + offset), bytes);
   });
 }
 
-// --- What host code that clang compiled calls -------------------------------------------------------------------
+// --- What host code that clang compiled calls
+// -------------------------------------------------------------------
 
 VIRTUAL_ROCM_HIP void** __hipRegisterFatBinary(const void* data) {
   const auto* wrapper = static_cast<const FatBinaryWrapper*>(data);
@@ -260,8 +285,9 @@ VIRTUAL_ROCM_HIP void __hipUnregisterFatBinary(void** handle) {
   if (handle) modules().unregister_fat_binary(handle);
 }
 
-VIRTUAL_ROCM_HIP void __hipRegisterFunction(void** handle, const void* host_function, char*, const char* device_name,
-                                            unsigned, void*, void*, dim3*, dim3*, int*) {
+VIRTUAL_ROCM_HIP void __hipRegisterFunction(void** handle, const void* host_function, char*,
+                                            const char* device_name, unsigned, void*, void*, dim3*, dim3*,
+                                            int*) {
   if (handle) modules().register_kernel(handle, host_function, device_name);
 }
 
@@ -270,7 +296,8 @@ VIRTUAL_ROCM_HIP void __hipRegisterVar(void** handle, void* variable, char*, cha
   if (handle) modules().register_variable(handle, variable, device_name, bytes);
 }
 
-VIRTUAL_ROCM_HIP hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, std::size_t lds, hipStream_t stream) {
+VIRTUAL_ROCM_HIP hipError_t __hipPushCallConfiguration(dim3 grid, dim3 block, std::size_t lds,
+                                                       hipStream_t stream) {
   call_configurations().push_back({grid, block, lds, stream});
   return 0;
 }

@@ -73,7 +73,8 @@ VIRTUAL_ROCM_HIP hipError_t hipStreamQuery(hipStream_t stream) {
 VIRTUAL_ROCM_HIP hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned flags) {
   return call("hipStreamWaitEvent", [&] {
     require(flags == 0, "flags must be 0");
-    if (auto recorded = streams().recorded(event_of(event))) hip::submit(stream, [] {}, {std::move(recorded)});
+    if (auto recorded = streams().recorded(event_of(event)))
+      hip::submit(stream, [] {}, {std::move(recorded)});
   });
 }
 
@@ -113,8 +114,8 @@ VIRTUAL_ROCM_HIP hipError_t hipEventElapsedTime(float* milliseconds, hipEvent_t 
     const auto from = streams().recorded(event_of(start));
     const auto to = streams().recorded(event_of(stop));
     require(from && to, "an event was never recorded", ErrorCode::invalid_handle);
-    require(!((event_of(start)->flags | event_of(stop)->flags) & kDisableTiming), "an event was made without timing",
-            ErrorCode::invalid_handle);
+    require(!((event_of(start)->flags | event_of(stop)->flags) & kDisableTiming),
+            "an event was made without timing", ErrorCode::invalid_handle);
     require(from->done() && to->done(), "the work before an event is not done", ErrorCode::not_ready);
     *milliseconds = std::chrono::duration<float, std::milli>(to->time() - from->time()).count();
   });

@@ -16,7 +16,8 @@ Stream* stream_of(hipStream_t handle);
 
 template <typename Work>
 CompletionPointer submit(hipStream_t handle, Work&& work, std::vector<CompletionPointer> dependencies = {}) {
-  return streams().submit(current_device(), stream_of(handle), std::forward<Work>(work), std::move(dependencies));
+  return streams().submit(current_device(), stream_of(handle), std::forward<Work>(work),
+                          std::move(dependencies));
 }
 
 inline void synchronize(hipStream_t handle) { streams().synchronize(current_device(), stream_of(handle)); }

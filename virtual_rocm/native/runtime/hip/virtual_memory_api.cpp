@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // hipMemCreate, hipMemMap and the rest of virtual memory management.
+#include <fcntl.h>
 #include <unistd.h>
 
-#include <fcntl.h>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -59,7 +59,8 @@ void check_properties(const hipMemAllocationProp* properties) {
 }  // namespace
 
 VIRTUAL_ROCM_HIP hipError_t hipMemGetAllocationGranularity(std::size_t* granularity,
-                                                           const hipMemAllocationProp* properties, int option) {
+                                                           const hipMemAllocationProp* properties,
+                                                           int option) {
   return call("hipMemGetAllocationGranularity", [&] {
     require(granularity, "the result pointer is null");
     check_properties(properties);
@@ -91,7 +92,8 @@ VIRTUAL_ROCM_HIP hipError_t hipMemRelease(hipMemGenericAllocationHandle_t handle
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemRetainAllocationHandle(hipMemGenericAllocationHandle_t* handle, void* pointer) {
+VIRTUAL_ROCM_HIP hipError_t hipMemRetainAllocationHandle(hipMemGenericAllocationHandle_t* handle,
+                                                         void* pointer) {
   return call("hipMemRetainAllocationHandle", [&] {
     require(handle, "the result pointer is null");
     const auto memory = virtual_memory().mapped_at(address_of(pointer));
@@ -100,8 +102,8 @@ VIRTUAL_ROCM_HIP hipError_t hipMemRetainAllocationHandle(hipMemGenericAllocation
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemAddressReserve(void** pointer, std::size_t bytes, std::size_t alignment, void*,
-                                                 unsigned long long flags) {
+VIRTUAL_ROCM_HIP hipError_t hipMemAddressReserve(void** pointer, std::size_t bytes, std::size_t alignment,
+                                                 void*, unsigned long long flags) {
   return call("hipMemAddressReserve", [&] {
     require(pointer, "the result pointer is null");
     require(flags == 0, "flags must be 0");
@@ -128,8 +130,8 @@ VIRTUAL_ROCM_HIP hipError_t hipMemUnmap(void* pointer, std::size_t bytes) {
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemSetAccess(void* pointer, std::size_t bytes, const hipMemAccessDesc* descriptions,
-                                            std::size_t count) {
+VIRTUAL_ROCM_HIP hipError_t hipMemSetAccess(void* pointer, std::size_t bytes,
+                                            const hipMemAccessDesc* descriptions, std::size_t count) {
   return call("hipMemSetAccess", [&] {
     require(descriptions && count > 0, "no access is described");
     // A process drives one address space; what one device may do, kernels of all of its devices may.
@@ -143,8 +145,9 @@ VIRTUAL_ROCM_HIP hipError_t hipMemSetAccess(void* pointer, std::size_t bytes, co
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemExportToShareableHandle(void* shareable, hipMemGenericAllocationHandle_t handle,
-                                                          int type, unsigned long long flags) {
+VIRTUAL_ROCM_HIP hipError_t hipMemExportToShareableHandle(void* shareable,
+                                                          hipMemGenericAllocationHandle_t handle, int type,
+                                                          unsigned long long flags) {
   return call("hipMemExportToShareableHandle", [&] {
     require(shareable, "the result pointer is null");
     require(type == kDescriptorHandle && flags == 0, "only a descriptor without flags can be had");
@@ -155,8 +158,8 @@ VIRTUAL_ROCM_HIP hipError_t hipMemExportToShareableHandle(void* shareable, hipMe
   });
 }
 
-VIRTUAL_ROCM_HIP hipError_t hipMemImportFromShareableHandle(hipMemGenericAllocationHandle_t* handle, void* shareable,
-                                                            int type) {
+VIRTUAL_ROCM_HIP hipError_t hipMemImportFromShareableHandle(hipMemGenericAllocationHandle_t* handle,
+                                                            void* shareable, int type) {
   return call("hipMemImportFromShareableHandle", [&] {
     require(handle, "the result pointer is null");
     require(type == kDescriptorHandle, "only a descriptor can be imported");

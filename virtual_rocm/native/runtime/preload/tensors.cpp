@@ -2,12 +2,13 @@
 //
 // Puts a framework's tensors into device memory, with exact bounds.
 //
-// The torch bridge keeps "cuda" tensors on the host, where torch's CPU allocator (in libc10) takes memory from
-// posix_memalign. Loaded by LD_PRELOAD, this library answers that call with memory of the virtual device: only for the
-// libraries that VIRTUAL_ROCM_TENSOR_LIBRARIES names (default: libc10.so), and only while the thread says that what it
-// makes belongs on the device (the bridge knows; VIRTUAL_ROCM_TENSORS=all says it always). The tensor is then in the
-// allocation map, so kernels may touch it and an access past its end is found, and a peer can open it through IPC. The
-// end of a tensor is seen in free(), by the address. Everything else goes to the C library untouched.
+// The torch bridge keeps "cuda" tensors on the host, where torch's CPU allocator (in libc10) takes memory
+// from posix_memalign. Loaded by LD_PRELOAD, this library answers that call with memory of the virtual
+// device: only for the libraries that VIRTUAL_ROCM_TENSOR_LIBRARIES names (default: libc10.so), and only
+// while the thread says that what it makes belongs on the device (the bridge knows; VIRTUAL_ROCM_TENSORS=all
+// says it always). The tensor is then in the allocation map, so kernels may touch it and an access past its
+// end is found, and a peer can open it through IPC. The end of a tensor is seen in free(), by the address.
+// Everything else goes to the C library untouched.
 #include <dlfcn.h>
 #include <link.h>
 
@@ -127,7 +128,7 @@ void remember(std::uintptr_t begin, std::uintptr_t end) {
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) int posix_memalign(void** pointer, std::size_t alignment,
-                                                                      std::size_t size) noexcept {
+                                                                     std::size_t size) noexcept {
   static const auto next = reinterpret_cast<Memalign>(dlsym(RTLD_NEXT, "posix_memalign"));
   const auto caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   if (size > 0 && (on_device || all_tensors()) && from_framework(caller) && load_runtime()) {
@@ -151,8 +152,8 @@ extern "C" __attribute__((visibility("default"))) int virtual_rocm_tensors_on_de
 
 extern "C" __attribute__((visibility("default"))) void free(void* pointer) noexcept {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
-  if (address >= lowest.load(std::memory_order_relaxed) && address < highest.load(std::memory_order_relaxed) &&
-      release && release(pointer))
+  if (address >= lowest.load(std::memory_order_relaxed) &&
+      address < highest.load(std::memory_order_relaxed) && release && release(pointer))
     return;
   __libc_free(pointer);
 }
