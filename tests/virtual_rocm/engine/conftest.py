@@ -13,25 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.virtual_rocm.native_build import build
+
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[2]
-NATIVE = ROOT / "virtual_rocm" / "native"
 
 
 def build_driver() -> Path:
-    """Builds the driver (a no-op when it is up to date), or takes the one that the environment names."""
-    given = os.environ.get("VIRTUAL_ROCM_ENGINE_DRIVER")
-    if given:
-        return Path(given)
-    folder = ROOT / "build" / "engine"
-    if not (folder / "build.ninja").exists():
-        subprocess.run(
-            ["cmake", "-S", NATIVE, "-B", folder, "-G", "Ninja", "-DVIRTUAL_ROCM_TESTS=ON"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    subprocess.run(["ninja", "-C", folder, "-j2", "test_engine_driver"], check=True, stdout=subprocess.DEVNULL)
-    return folder / "bin" / "test_engine_driver"
+    """The driver, built if it is not up to date."""
+    return build("test_engine_driver") / "bin" / "test_engine_driver"
 
 
 def find_clang() -> str:
