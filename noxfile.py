@@ -15,13 +15,14 @@ import nox
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "core"]
+nox.options.sessions = ["lint", "typing", "tests", "core", "device"]
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The survey's parsers need 3.11; the interpreter that runs nox will do, so that nothing else has to be installed.
 DRIVER = f"{sys.version_info.major}.{sys.version_info.minor}"
 BROWSER = ("chromium", "chromium-driver")
+COMPILER = ("clang-19", "lld-19", "llvm-19", "g++")
 
 
 def need_python(session: nox.Session, version: str) -> None:
@@ -38,6 +39,17 @@ def install(session: nox.Session, *groups: str, extras: str = "[conformance]") -
     """The project itself, editable, and dependency groups of pyproject.toml."""
     session.env["UV_COMPILE_BYTECODE"] = "1"
     session.install("-e", f".{extras}", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+def need_compiler(session: nox.Session) -> None:
+    """Get the compiler that the virtual GPU needs where this is allowed; say how, elsewhere."""
+    if all(shutil.which(name) for name in ("clang-19", "ld.lld-19", "llvm-objdump-19", "g++")):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *COMPILER, external=True, silent=True)
+    else:
+        session.warn(f"`apt-get install {' '.join(COMPILER)}` gets what the virtual GPU needs; tests without it are skipped")
 
 
 def need_browser(session: nox.Session) -> None:
@@ -77,7 +89,27 @@ def tests(session: nox.Session) -> None:
     """All tests. The index is read where a test says so; a browser is used where there is one."""
     install(session, "test")
     need_browser(session)
-    session.run("pytest", *(session.posargs or ["-n", "2"]))
+    session.run("pytest", "--ignore=tests/virtual_rocm", *(session.posargs or ["-n", "2"]))
+
+
+@nox.session(python=DRIVER)
+def device(session: nox.Session) -> None:
+    """The virtual GPU: its native part is built, its tests run."""
+    need_compiler(session)
+    install(session, "test", "device")
+    session.run("pytest", "tests/virtual_rocm", *(session.posargs or ["-n", "2"]))
+
+
+@nox.session(python=DRIVER)
+def sanitizers(session: nox.Session) -> None:
+    """The virtual GPU's own programs under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    need_compiler(session)
+    install(session, "test", "device")
+    folder = Path("build") / "sanitizers"
+    options = [f"-DVIRTUAL_ROCM_{name}=ON" for name in ("ADDRESS_SANITIZER", "UNDEFINED_SANITIZER", "TESTS")]
+    session.run("cmake", "-S", "virtual_rocm/native", "-B", str(folder), "-G", "Ninja", *options)
+    session.env["VIRTUAL_ROCM_TEST_BUILD"] = str(folder.resolve())
+    session.run("pytest", "tests/virtual_rocm/engine", "tests/virtual_rocm/isa", *session.posargs)
 
 
 @nox.session(python=["3.10", "3.12"])

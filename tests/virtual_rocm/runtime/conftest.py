@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hip_library import Hip
 
-from virtual_rocm.environment import RUNTIME_LIBRARIES, runtime_folder
-from virtual_rocm.errors import SetupError
+from tests.virtual_rocm.native_build import build
+from virtual_rocm.environment import RUNTIME_LIBRARIES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -23,20 +23,10 @@ Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def libraries() -> Path:
-    """The folder with our libraries, built now if they are nowhere."""
-    try:
-        return runtime_folder()
-    except SetupError:
-        folder = ROOT / "build" / "native"
-        subprocess.run(
-            ["cmake", "-S", ROOT / "virtual_rocm" / "native", "-B", folder, "-G", "Ninja"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        targets = ["amdhip64", "hsa-runtime64", "virtual_rocm_tensors"]
-        subprocess.run(["ninja", "-C", folder, "-j2", *targets], check=True, stdout=subprocess.DEVNULL)
-    assert all((folder / "lib" / name).exists() for name in RUNTIME_LIBRARIES)
-    return folder / "lib"
+    """The folder with our libraries, built if they are not up to date."""
+    folder = build("amdhip64", "hsa-runtime64", "virtual_rocm_tensors") / "lib"
+    assert all((folder / name).exists() for name in RUNTIME_LIBRARIES)
+    return folder
 
 
 @pytest.fixture(scope="session")
