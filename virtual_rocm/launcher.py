@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import selectors
 import signal
@@ -91,6 +92,15 @@ def rank_environment(base: Mapping[str, str], rank: int, ranks: int, port: int) 
     }
 
 
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_launcher() -> None:
+    """In the child: be killed when the launcher dies, however it does."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 class _Rank:
     """One process, with what it has printed and not finished a line of."""
 
@@ -109,6 +119,7 @@ class _Rank:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                preexec_fn=_die_with_launcher,
             )
         except OSError as error:
             raise LaunchError(f"cannot start {command[0]}: {error.strerror}") from error
