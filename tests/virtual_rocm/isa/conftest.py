@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from machine import Disassembler, Machine, find_tool  # noqa: E402
+from machine import Disassembler, Machine, find_tool
 
 ROOT = Path(__file__).parents[3]
 NATIVE = ROOT / "virtual_rocm" / "native"
