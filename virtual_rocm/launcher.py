@@ -89,6 +89,8 @@ def rank_environment(base: Mapping[str, str], rank: int, ranks: int, port: int) 
         "GROUP_RANK": "0",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        # A rank that is ended while its kernels wait says who waits where.
+        "VIRTUAL_ROCM_DESCRIBE_ON_SIGTERM": "1",
     }
 
 
