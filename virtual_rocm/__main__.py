@@ -7,6 +7,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +94,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if not equals:
             raise VirtualRocmError(f"--env {assignment}: NAME=VALUE is wanted")
         variables[name] = value
+    # Asked to end, end the ranks too: an exception passes through the launcher, a signal's default does not.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     result = run_ranks(command, ranks=arguments.ranks, environment=variables, deadline=arguments.deadline)
     if not result.ok:
         if result.timed_out:

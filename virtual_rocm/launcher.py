@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import selectors
 import signal
@@ -88,7 +89,18 @@ def rank_environment(base: Mapping[str, str], rank: int, ranks: int, port: int) 
         "GROUP_RANK": "0",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        # A rank that is ended while its kernels wait says who waits where.
+        "VIRTUAL_ROCM_DESCRIBE_ON_SIGTERM": "1",
     }
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_launcher() -> None:
+    """In the child: be killed when the launcher dies, however it does."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 class _Rank:
@@ -109,6 +121,7 @@ class _Rank:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                preexec_fn=_die_with_launcher,
             )
         except OSError as error:
             raise LaunchError(f"cannot start {command[0]}: {error.strerror}") from error

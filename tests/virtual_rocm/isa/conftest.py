@@ -15,7 +15,7 @@ from tests.virtual_rocm.native_build import build
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from machine import Disassembler, Machine, find_tool  # noqa: E402
+from machine import Disassembler, Machine, find_tool
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads 32-bit words from standard input and prints one line for each instruction: its length in words, whether the engine
-// would run it on an ALU ("alu" or "-"), then its text. Words that are no instruction give a line that begins with 0.
+// Reads 32-bit words from standard input and prints one line for each instruction: its length in words,
+// whether the engine would run it on an ALU ("alu" or "-"), then its text. Words that are no instruction give
+// a line that begins with 0.
 //   --fixed   each instruction has a slot of two words
 //   --table   prints the opcode table instead
 #include <cstdint>

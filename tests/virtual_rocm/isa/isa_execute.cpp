@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Executes straight-line ALU code on one wave. Waits and forward branches over code that no lane executes are skipped, the
-// return from a function ends the code. It serves requests on standard input until it ends; all numbers are 32-bit
-// little-endian words:
+// Executes straight-line ALU code on one wave. Waits and forward branches over code that no lane executes are
+// skipped, the return from a function ends the code. It serves requests on standard input until it ends; all
+// numbers are 32-bit little-endian words:
 //
 //     request:  number of code words, the words;
 //               number of scalar inputs, then operand number and value of each (SCC is 253, MODE is 256);
@@ -68,7 +68,8 @@ void measure(const std::vector<Operation>& operations, Wave* wave, long repetiti
 }  // namespace
 
 int main(int count, char** arguments) {
-  const long repetitions = count > 2 && std::strcmp(arguments[1], "--speed") == 0 ? std::atol(arguments[2]) : 0;
+  const long repetitions =
+      count > 2 && std::strcmp(arguments[1], "--speed") == 0 ? std::atol(arguments[2]) : 0;
   const std::unique_ptr<Wave, AlignedDelete> wave(static_cast<Wave*>(std::aligned_alloc(64, sizeof(Wave))));
   for (;;) {
     std::vector<std::uint32_t> code;
@@ -114,9 +115,11 @@ int main(int count, char** arguments) {
       const Operation* const end = operation + operations.size();
       while (operation != end) operation = operation->handler(operation, wave.get());
       for (const std::uint32_t number : scalars) {
-        std::fwrite(number == kModeNumber ? &wave->mode : &wave->scalar[number], sizeof(std::uint32_t), 1, stdout);
+        std::fwrite(number == kModeNumber ? &wave->mode : &wave->scalar[number], sizeof(std::uint32_t), 1,
+                    stdout);
       }
-      for (const std::uint32_t row : rows) std::fwrite(wave->vector[row], sizeof wave->vector[row], 1, stdout);
+      for (const std::uint32_t row : rows)
+        std::fwrite(wave->vector[row], sizeof wave->vector[row], 1, stdout);
       if (repetitions != 0) measure(operations, wave.get(), repetitions);
     }
     std::fflush(stdout);

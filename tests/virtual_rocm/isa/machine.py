@@ -23,7 +23,7 @@ LANES = 64
 VCC, M0, EXEC, SCC, MODE = 106, 124, 126, 253, 256
 ACCUMULATOR = 256  # row of AGPR 0
 ALL = (1 << 64) - 1
-MARKER = "s_ttracedata"  # ends each instruction of a batch; it is in no test
+ASSEMBLE = ("--triple=amdgcn-amd-amdhsa", "--mcpu=gfx942", "--filetype=obj")
 
 
 def find_tool(name: str) -> Path:
@@ -93,7 +93,7 @@ class Machine:
         self._assembled: dict[str, list[int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Machine:
+    def __enter__(self) -> Machine:  # noqa: PYI034 (Self is in typing from Python 3.11 on)
         self._process = subprocess.Popen([self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
@@ -132,7 +132,9 @@ class Machine:
         parts = [struct.pack(f"<{len(request)}I", *request), struct.pack("<I", len(v or {}))]
         for row, values in (v or {}).items():
             parts += [struct.pack("<I", row), words_of(values).tobytes()]
-        parts.append(struct.pack(f"<{2 + len(wanted) + len(read_v)}I", len(wanted), *wanted, len(read_v), *read_v))
+        parts.append(
+            struct.pack(f"<{2 + len(wanted) + len(read_v)}I", len(wanted), *wanted, len(read_v), *read_v)
+        )
         return self._exchange(b"".join(parts), words, wanted, read_v)
 
     def _exchange(
@@ -147,14 +149,16 @@ class Machine:
             raise ValueError(f"cannot execute 0x{words[failure - 1]:08x}, word {failure - 1}")
         values = struct.unpack(f"<{len(wanted)}I", process.stdout.read(4 * len(wanted)))
         vectors = {row: numpy.frombuffer(process.stdout.read(4 * LANES), numpy.uint32) for row in rows}
-        return Registers(dict(zip(wanted, values)), vectors)
+        return Registers(dict(zip(wanted, values, strict=True)), vectors)
 
 
 def assemble(assembler: Path, text: str, check: bool = True) -> list[int]:
     """Assembles for gfx942. The text of one batch gives the words of all of it."""
     with tempfile.NamedTemporaryFile(suffix=".o") as output:
-        command = [assembler, "--triple=amdgcn-amd-amdhsa", "--mcpu=gfx942", "--filetype=obj", "-o", output.name]
-        subprocess.run(command, input=text.encode(), check=check, stderr=None if check else subprocess.DEVNULL)
+        command = [str(assembler), *ASSEMBLE, "-o", output.name]
+        subprocess.run(
+            command, input=text.encode(), check=check, stderr=None if check else subprocess.DEVNULL
+        )
         return text_section(Path(output.name).read_bytes())
 
 
@@ -162,7 +166,9 @@ def text_section(image: bytes) -> list[int]:
     """The words of the .text section of a 64-bit ELF file."""
     (section_headers,) = struct.unpack_from("<Q", image, 40)
     entry_size, count, names_index = struct.unpack_from("<HHH", image, 58)
-    headers = [struct.unpack_from("<IIQQQQ", image, section_headers + index * entry_size) for index in range(count)]
+    headers = [
+        struct.unpack_from("<IIQQQQ", image, section_headers + index * entry_size) for index in range(count)
+    ]
     names = headers[names_index][4]
     for name, _, _, _, offset, size in headers:
         if image[names + name :].startswith(b".text\0"):
@@ -204,7 +210,9 @@ class Disassembler:
 
     def theirs(self, path: Path) -> list[tuple[Line, tuple[int, int]]]:
         """llvm-objdump's text of a code object, and the words of each instruction."""
-        out = subprocess.run([self.objdump, "-d", "--mcpu=gfx942", path], capture_output=True, check=True, text=True).stdout
+        out = subprocess.run(
+            [self.objdump, "-d", "--mcpu=gfx942", path], capture_output=True, check=True, text=True
+        ).stdout
         found = []
         for line in out.splitlines():
             match = re.match(r"\t(\S.*?)\s*// [0-9A-F]+: ((?:[0-9A-F]{8} ?)+)", line)

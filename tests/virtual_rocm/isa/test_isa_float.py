@@ -67,7 +67,9 @@ def same(actual: object, expected: object, dtype: str) -> None:
     right = numpy.asarray(expected).astype(dtype)
     width = {"float16": numpy.uint16, "float32": numpy.uint32, "float64": numpy.uint64}[dtype]
     equal = (left.view(width) == right.view(width)) | (numpy.isnan(left) & numpy.isnan(right))
-    assert equal.all(), [(n, left[n], right[n], hex(left.view(width)[n])) for n in numpy.flatnonzero(~equal)[:5]]
+    assert equal.all(), [
+        (n, left[n], right[n], hex(left.view(width)[n])) for n in numpy.flatnonzero(~equal)[:5]
+    ]
 
 
 def low_halves(words: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.float16]:
@@ -136,7 +138,11 @@ def test_single_arithmetic(machine: Machine, name: str) -> None:
         a, b = singles(seed), singles(seed + 20)
         with numpy.errstate(all="ignore"):
             same(machine.run(f"v_{name}_f32_e32 v0, v1, v2", v={1: a, 2: b}).v(0), TWO[name](a, b), "float32")
-            same(machine.run(f"v_{name}_f32_e64 v0, -v1, |v2|", v={1: a, 2: b}).v(0), TWO[name](-a, abs(b)), "float32")
+            same(
+                machine.run(f"v_{name}_f32_e64 v0, -v1, |v2|", v={1: a, 2: b}).v(0),
+                TWO[name](-a, abs(b)),
+                "float32",
+            )
             two = numpy.full(LANES, F32(2))
             same(machine.run(f"v_{name}_f32_e32 v0, 2.0, v1", v={1: a}).v(0), TWO[name](two, a), "float32")
             same(machine.run(f"v_{name}_f32_e64 v0, -|v1|, s4", v={1: a}, s={4: 0x40000000}).v(0),
@@ -149,8 +155,16 @@ def test_double_arithmetic(machine: Machine, name: str) -> None:
         a, b = doubles(seed), doubles(seed + 20)
         loaded = dict(zip((2, 3, 4, 5), (*halves_of(a, "float64"), *halves_of(b, "float64")), strict=True))
         with numpy.errstate(all="ignore"):
-            same(machine.run(f"v_{name}_f64 v[0:1], v[2:3], v[4:5]", v=loaded).wide(0), TWO[name](a, b), "float64")
-            same(machine.run(f"v_{name}_f64 v[0:1], -v[2:3], |v[4:5]|", v=loaded).wide(0), TWO[name](-a, abs(b)), "float64")
+            same(
+                machine.run(f"v_{name}_f64 v[0:1], v[2:3], v[4:5]", v=loaded).wide(0),
+                TWO[name](a, b),
+                "float64",
+            )
+            same(
+                machine.run(f"v_{name}_f64 v[0:1], -v[2:3], |v[4:5]|", v=loaded).wide(0),
+                TWO[name](-a, abs(b)),
+                "float64",
+            )
             same(machine.run(f"v_{name}_f64 v[0:1], v[2:3], 0.5", v=loaded).wide(0),
                  TWO[name](a, numpy.full(LANES, 0.5)), "float64")  # fmt: skip
 
@@ -159,7 +173,10 @@ def test_double_arithmetic(machine: Machine, name: str) -> None:
 def test_half_arithmetic(machine: Machine, name: str) -> None:
     for seed in range(8):
         a, b = halves(seed), halves(seed + 20)
-        loaded = {1: a.view(numpy.uint16).astype(numpy.uint32), 2: b.view(numpy.uint16).astype(numpy.uint32) | 0xABCD0000}
+        loaded = {
+            1: a.view(numpy.uint16).astype(numpy.uint32),
+            2: b.view(numpy.uint16).astype(numpy.uint32) | 0xABCD0000,
+        }
         with numpy.errstate(all="ignore"):
             done = machine.run(f"v_{name}_f16_e32 v0, v1, v2", v=loaded)
             same(low_halves(done.v(0)), TWO[name](a, b), "float16")
@@ -173,12 +190,17 @@ def test_fused_multiply_add_rounds_once(machine: Machine) -> None:
         c[::3] = -(a * b)[::3]
         c[numpy.isnan(c)] = F32(1)
         with numpy.errstate(all="ignore"):
-            expected = [exact_fma(float(x), float(y), float(z), SINGLE_ROUND) for x, y, z in zip(a, b, c, strict=True)]
+            expected = [
+                exact_fma(float(x), float(y), float(z), SINGLE_ROUND) for x, y, z in zip(a, b, c, strict=True)
+            ]
         loaded = {0: c, 1: a, 2: b, 3: c}
         same(machine.run("v_fma_f32 v0, v1, v2, v3", v=loaded).v(0), expected, "float32")
         same(machine.run("v_fmac_f32_e32 v0, v1, v2", v=loaded).v(0), expected, "float32")
         with numpy.errstate(all="ignore"):
-            negated = [exact_fma(-float(x), float(y), -float(z), SINGLE_ROUND) for x, y, z in zip(a, b, c, strict=True)]
+            negated = [
+                exact_fma(-float(x), float(y), -float(z), SINGLE_ROUND)
+                for x, y, z in zip(a, b, c, strict=True)
+            ]
             literal = [exact_fma(float(x), 3.5, float(z), SINGLE_ROUND) for x, z in zip(a, c, strict=True)]
         same(machine.run("v_fma_f32 v0, -v1, v2, -v3", v=loaded).v(0), negated, "float32")
         same(machine.run("v_fmamk_f32 v0, v1, 0x40600000, v3", v=loaded).v(0), literal, "float32")
@@ -190,7 +212,9 @@ def test_double_fused_multiply_add(machine: Machine) -> None:
     for seed in range(3):
         a, b, c = doubles(seed), doubles(seed + 1), doubles(seed + 2)
         with numpy.errstate(all="ignore"):
-            expected = [exact_fma(float(x), float(y), float(z), DOUBLE_ROUND) for x, y, z in zip(a, b, c, strict=True)]
+            expected = [
+                exact_fma(float(x), float(y), float(z), DOUBLE_ROUND) for x, y, z in zip(a, b, c, strict=True)
+            ]
         rows = (*halves_of(a, "float64"), *halves_of(b, "float64"), *halves_of(c, "float64"))
         loaded = dict(zip(range(2, 8), rows, strict=True))
         same(machine.run("v_fma_f64 v[0:1], v[2:3], v[4:5], v[6:7]", v=loaded).wide(0), expected, "float64")
@@ -200,7 +224,9 @@ def test_half_fused_multiply_add_keeps_the_other_half(machine: Machine) -> None:
     for seed in range(4):
         a, b, c = halves(seed), halves(seed + 1), halves(seed + 2)
         with numpy.errstate(all="ignore"):
-            expected = [exact_fma(float(x), float(y), float(z), HALF_ROUND) for x, y, z in zip(a, b, c, strict=True)]
+            expected = [
+                exact_fma(float(x), float(y), float(z), HALF_ROUND) for x, y, z in zip(a, b, c, strict=True)
+            ]
         loaded = {n: x.view(numpy.uint16).astype(numpy.uint32) for n, x in ((1, a), (2, b), (3, c))}
         done = machine.run("v_fma_f16 v0, v1, v2, v3", v=loaded | {0: 0x12345678}).v(0)
         assert (done >> 16 == 0x1234).all()
@@ -235,7 +261,11 @@ def test_rounding_to_integers(machine: Machine, name: str) -> None:
         with numpy.errstate(all="ignore"):
             same(machine.run(f"v_{name}_f32_e32 v0, v1", v={1: a}).v(0), ROUND[name](a), "float32")
             low, high = halves_of(b, "float64")
-            same(machine.run(f"v_{name}_f64_e32 v[0:1], v[2:3]", v={2: low, 3: high}).wide(0), ROUND[name](b), "float64")
+            same(
+                machine.run(f"v_{name}_f64_e32 v[0:1], v[2:3]", v={2: low, 3: high}).wide(0),
+                ROUND[name](b),
+                "float64",
+            )
             done = machine.run(f"v_{name}_f16_e32 v0, v1", v={1: c.view(numpy.uint16).astype(numpy.uint32)})
             same(low_halves(done.v(0)), ROUND[name](c), "float16")
 
@@ -258,7 +288,11 @@ def test_frexp_and_ldexp(machine: Machine) -> None:
         assert (done.v(1).view(numpy.int32) == numpy.where(finite, exponent, 0)).all()
         shifts = numpy.random.default_rng(seed).integers(-160, 160, LANES).astype(numpy.int32)
         with numpy.errstate(all="ignore"):
-            same(machine.run("v_ldexp_f32 v0, v1, v2", v={1: a, 2: shifts}).v(0), numpy.ldexp(a, shifts), "float32")
+            same(
+                machine.run("v_ldexp_f32 v0, v1, v2", v={1: a, 2: shifts}).v(0),
+                numpy.ldexp(a, shifts),
+                "float32",
+            )
 
 
 def integer(value: float, low: int, high: int) -> int:
@@ -275,18 +309,33 @@ def test_conversions_to_integers_truncate_and_saturate(machine: Machine) -> None
         unsigned = [integer(float(x), 0, (1 << 32) - 1) for x in a]
         assert machine.run("v_cvt_i32_f32_e32 v0, v1", v={1: a}).v(0).view(numpy.int32).tolist() == signed
         assert machine.run("v_cvt_u32_f32_e32 v0, v1", v={1: a}).v(0).tolist() == unsigned
-        done = machine.run("v_cvt_i32_f64_e32 v0, v[2:3]\nv_cvt_u32_f64_e32 v1, v[2:3]\n", v={2: low, 3: high})
-        assert done.v(0).view(numpy.int32).tolist() == [integer(float(x), -(1 << 31), (1 << 31) - 1) for x in b]
+        done = machine.run(
+            "v_cvt_i32_f64_e32 v0, v[2:3]\nv_cvt_u32_f64_e32 v1, v[2:3]\n", v={2: low, 3: high}
+        )
+        assert done.v(0).view(numpy.int32).tolist() == [
+            integer(float(x), -(1 << 31), (1 << 31) - 1) for x in b
+        ]
         assert done.v(1).tolist() == [integer(float(x), 0, (1 << 32) - 1) for x in b]
 
 
 def test_conversions_from_integers(machine: Machine) -> None:
-    words = numpy.array([0, 1, M := 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x1000001, 0x1000003, 0xFFFFFF7F] * 8, dtype=numpy.uint32)
+    words = numpy.array(
+        [0, 1, M := 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x1000001, 0x1000003, 0xFFFFFF7F] * 8,
+        dtype=numpy.uint32,
+    )
     assert M == words[2]
     same(machine.run("v_cvt_f32_u32_e32 v0, v1", v={1: words}).v(0), words.astype(F32), "float32")
-    same(machine.run("v_cvt_f32_i32_e32 v0, v1", v={1: words}).v(0), words.view(numpy.int32).astype(F32), "float32")
+    same(
+        machine.run("v_cvt_f32_i32_e32 v0, v1", v={1: words}).v(0),
+        words.view(numpy.int32).astype(F32),
+        "float32",
+    )
     same(machine.run("v_cvt_f64_u32_e32 v[0:1], v2", v={2: words}).wide(0), words.astype(float), "float64")
-    same(machine.run("v_cvt_f64_i32_e32 v[0:1], v2", v={2: words}).wide(0), words.view(numpy.int32).astype(float), "float64")
+    same(
+        machine.run("v_cvt_f64_i32_e32 v[0:1], v2", v={2: words}).wide(0),
+        words.view(numpy.int32).astype(float),
+        "float64",
+    )
     for byte in range(4):
         done = machine.run(f"v_cvt_f32_ubyte{byte}_e32 v0, v1", v={1: words})
         same(done.v(0), words >> 8 * byte & 0xFF, "float32")
@@ -297,11 +346,21 @@ def test_conversions_between_formats(machine: Machine) -> None:
         a, b, c = singles(seed), doubles(seed), halves(seed)
         low, high = halves_of(b, "float64")
         with numpy.errstate(all="ignore"):
-            same(low_halves(machine.run("v_cvt_f16_f32_e32 v0, v1", v={1: a}).v(0)), a.astype(numpy.float16), "float16")
+            same(
+                low_halves(machine.run("v_cvt_f16_f32_e32 v0, v1", v={1: a}).v(0)),
+                a.astype(numpy.float16),
+                "float16",
+            )
             same(machine.run("v_cvt_f64_f32_e32 v[0:1], v2", v={2: a}).wide(0), a.astype(float), "float64")
-            same(machine.run("v_cvt_f32_f64_e32 v0, v[2:3]", v={2: low, 3: high}).v(0), b.astype(F32), "float32")
+            same(
+                machine.run("v_cvt_f32_f64_e32 v0, v[2:3]", v={2: low, 3: high}).v(0),
+                b.astype(F32),
+                "float32",
+            )
         words = c.view(numpy.uint16).astype(numpy.uint32)
-        same(machine.run("v_cvt_f32_f16_e32 v0, v1", v={1: words | 0x77770000}).v(0), c.astype(F32), "float32")
+        same(
+            machine.run("v_cvt_f32_f16_e32 v0, v1", v={1: words | 0x77770000}).v(0), c.astype(F32), "float32"
+        )
         packed = machine.run("v_cvt_pkrtz_f16_f32 v0, v1, v2", v={1: a, 2: -a}).v(0)
         for half, source in ((packed & 0xFFFF, a), (packed >> 16, -a)):
             value = half.astype(numpy.uint16).view(numpy.float16).astype(float)
@@ -333,13 +392,13 @@ FLOAT_RELATIONS: dict[str, Callable[[float, float], bool]] = {
     "gt": lambda a, b: a > b,
     "lg": lambda a, b: a < b or a > b,
     "ge": lambda a, b: a >= b,
-    "o": lambda a, b: a == a and b == b,
-    "u": lambda a, b: a != a or b != b,
+    "o": lambda a, b: not (math.isnan(a) or math.isnan(b)),
+    "u": lambda a, b: math.isnan(a) or math.isnan(b),
     "nge": lambda a, b: not a >= b,
     "nlg": lambda a, b: not (a < b or a > b),
     "ngt": lambda a, b: not a > b,
     "nle": lambda a, b: not a <= b,
-    "neq": lambda a, b: not a == b,
+    "neq": lambda a, b: a != b,
     "nlt": lambda a, b: not a < b,
     "tru": lambda a, b: True,
 }
@@ -351,14 +410,20 @@ def test_float_comparisons(machine: Machine, relation: str) -> None:
     for seed in range(3):
         a, b = singles(seed), singles(seed + 1)
         b[::4] = a[::4]
-        expected = sum(int(FLOAT_RELATIONS[relation](float(x), float(y))) << n for n, (x, y) in enumerate(zip(a, b, strict=True)))
+        expected = sum(
+            int(FLOAT_RELATIONS[relation](float(x), float(y))) << n
+            for n, (x, y) in enumerate(zip(a, b, strict=True))
+        )
         done = machine.run(f"v_cmp_{relation}_f32_e32 vcc, v1, v2", v={1: a, 2: b}, exec=mask, vcc=ALL)
         assert done.vcc == expected & mask
         with numpy.errstate(over="ignore"):
             wide = dict(zip((2, 3, 4, 5), (*halves_of(a, "float64"), *halves_of(b, "float64")), strict=True))
         done = machine.run(f"v_cmp_{relation}_f64_e64 s[10:11], v[2:3], v[4:5]", v=wide, read_s=(10, 11))
         assert done.pair(10) == expected
-        negated = sum(int(FLOAT_RELATIONS[relation](-float(x), abs(float(y)))) << n for n, (x, y) in enumerate(zip(a, b, strict=True)))
+        negated = sum(
+            int(FLOAT_RELATIONS[relation](-float(x), abs(float(y)))) << n
+            for n, (x, y) in enumerate(zip(a, b, strict=True))
+        )
         done = machine.run(f"v_cmp_{relation}_f32_e64 s[10:11], -v1, |v2|", v={1: a, 2: b}, read_s=(10, 11))
         assert done.pair(10) == negated
 
@@ -391,7 +456,10 @@ v_div_fixup_f32 v0, v4, v3, v2
 @pytest.mark.parametrize("seed", range(8))
 def test_single_division_is_correctly_rounded(machine: Machine, seed: int) -> None:
     n, d = singles(seed), singles(seed + 40)
-    tiny = numpy.array([0x00000001, 0x00000007, 0x00400000, 0x7F7FFFFF, 0x7E800000, 0x3F800000, 0x00800001, 0x34000000], dtype=numpy.uint32)
+    tiny = numpy.array(
+        [0x00000001, 0x00000007, 0x00400000, 0x7F7FFFFF, 0x7E800000, 0x3F800000, 0x00800001, 0x34000000],
+        dtype=numpy.uint32,
+    )
     n[:8], d[:8] = tiny.view(F32), numpy.roll(tiny, seed).view(F32)
     n[8:16], d[8:16] = F32(1), tiny.view(F32)
     with numpy.errstate(all="ignore"):
@@ -455,7 +523,9 @@ def test_output_modifiers_and_clamp(machine: Machine) -> None:
     clamped = numpy.nan_to_num(numpy.clip(a, 0, 1), nan=0.0) + 0.0
     same(machine.run("v_max_f32_e64 v0, v1, v1 clamp", v={1: a}).v(0), clamped, "float32")
     kept = numpy.where(numpy.isnan(a), a, clamped)
-    same(machine.run("v_max_f32_e64 v0, v1, v1 clamp", v={1: a}, s={MODE: 0x2F0}).v(0), kept, "float32")  # no dx10_clamp
+    same(
+        machine.run("v_max_f32_e64 v0, v1, v1 clamp", v={1: a}, s={MODE: 0x2F0}).v(0), kept, "float32"
+    )  # no dx10_clamp
 
 
 @pytest.mark.parametrize(("round_mode", "up", "down"), ((0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 0, 0)))
@@ -475,7 +545,10 @@ def test_mode_flushes_denormals_of_its_format(machine: Machine) -> None:
     assert machine.run(text, v=small, s={MODE: 0x3F0}).v(0)[0] == 0x00400000
     assert machine.run(text, v=small, s={MODE: 0x3C0}).v(0)[0] == 0
     assert machine.run("v_max_f32_e32 v0, v1, v1", v=small, s={MODE: 0x3C0}).v(0)[0] == 0
-    assert machine.run("v_add_f64 v[2:3], v[4:5], 0", v=small, s={MODE: 0x3C0}, read_v=(2, 3)).wide(2)[0] == 0x0008000000000000
+    assert (
+        machine.run("v_add_f64 v[2:3], v[4:5], 0", v=small, s={MODE: 0x3C0}, read_v=(2, 3)).wide(2)[0]
+        == 0x0008000000000000
+    )
     assert machine.run("v_add_f64 v[2:3], v[4:5], 0", v=small, s={MODE: 0x330}, read_v=(2, 3)).wide(2)[0] == 0
 
 

@@ -11,7 +11,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machine import ALL, LANES, M0, MODE, Machine, halves_of
 
-EDGES = (0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFF, 0x800000, 0xFFFFFF)
+EDGES: tuple[int, ...] = (
+    0,
+    1,
+    2,
+    7,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    0x10000,
+    0x7FFFFF,
+    0x800000,
+    0xFFFFFF,
+)
 EDGES += (0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFF8000, 0xFFFFFFFE, 0xFFFFFFFF, 0xDEADBEEF, 0x12345678)
 MASKS = (ALL, 0, 1, 1 << 63, 0x0F0F0F0F0F0F0F0F, 0xFFFFFFFF00000000, 0xAAAAAAAAAAAAAAAA)
 M32, M64 = 0xFFFFFFFF, ALL
@@ -134,8 +152,9 @@ LONG: dict[str, Callable[..., int]] = {
     "v_add_i32": lambda a, b: a + b,
     "v_sub_i32": lambda a, b: a - b,
     "v_cvt_pk_u16_u32": lambda a, b: min(a, 0xFFFF) | min(b, 0xFFFF) << 16,
-    "v_cvt_pk_i16_i32": lambda a, b: clamp(signed(a), -32768, 32767) & 0xFFFF
-    | (clamp(signed(b), -32768, 32767) & 0xFFFF) << 16,
+    "v_cvt_pk_i16_i32": lambda a, b: (
+        clamp(signed(a), -32768, 32767) & 0xFFFF | (clamp(signed(b), -32768, 32767) & 0xFFFF) << 16
+    ),
     "v_mad_i32_i24": lambda a, b, c: s24(a) * s24(b) + c,
     "v_mad_u32_u24": lambda a, b, c: (a & 0xFFFFFF) * (b & 0xFFFFFF) + c,
     "v_bfe_u32": lambda a, b, c: bfe(a, b, c, False),
@@ -156,10 +175,9 @@ LONG: dict[str, Callable[..., int]] = {
     "v_sad_u16": lambda a, b, c: abs((a & 0xFFFF) - (b & 0xFFFF)) + abs((a >> 16) - (b >> 16)) + c,
     "v_sad_u8": lambda a, b, c: sad8(a, b) + c,
     "v_sad_hi_u8": lambda a, b, c: (sad8(a, b) << 16) + c,
-    "v_msad_u8": lambda a, b, c: sum(
-        abs((a >> n & 255) - (b >> n & 255)) for n in (0, 8, 16, 24) if b >> n & 255
-    )
-    + c,
+    "v_msad_u8": lambda a, b, c: (
+        sum(abs((a >> n & 255) - (b >> n & 255)) for n in (0, 8, 16, 24) if b >> n & 255) + c
+    ),
     "v_perm_b32": perm,
     "v_xad_u32": lambda a, b, c: (a ^ b) + c,
     "v_lshl_add_u32": lambda a, b, c: (a << (b & 31)) + c,
@@ -174,7 +192,12 @@ LONG: dict[str, Callable[..., int]] = {
 
 
 def check(
-    machine: Machine, text: str, function: Callable[..., int], sources: Sequence[list[int]], mask: int, **state: object
+    machine: Machine,
+    text: str,
+    function: Callable[..., int],
+    sources: Sequence[list[int]],
+    mask: int,
+    **state: object,
 ) -> None:
     """Runs `text`, whose destination is v0 and whose sources are v1, v2 and v3, and compares every lane."""
     vectors: dict[int, object] = {0: UNTOUCHED}
@@ -183,7 +206,12 @@ def check(
     for lane in range(LANES):
         arguments = [values[lane] for values in sources]
         expected = function(*arguments) & M32 if mask >> lane & 1 else UNTOUCHED
-        assert actual[lane] == expected, (lane, [hex(value) for value in arguments], hex(actual[lane]), hex(expected))
+        assert actual[lane] == expected, (
+            lane,
+            [hex(value) for value in arguments],
+            hex(actual[lane]),
+            hex(expected),
+        )
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=hex)
@@ -203,8 +231,22 @@ def test_two_sources(machine: Machine, name: str, mask: int) -> None:
         check(machine, f"{name}_e64 v0, v1, v2", TWO[name], sources, mask)
     for scalar in (0, 1, 33, 0x80000000, M32):
         second = [samples(11)]
-        check(machine, f"{name}_e32 v0, s4, v1", lambda b: TWO[name](scalar, b), second, mask, s={4: scalar})
-        check(machine, f"{name}_e64 v0, v1, s4", lambda a: TWO[name](a, scalar), second, mask, s={4: scalar})
+        check(
+            machine,
+            f"{name}_e32 v0, s4, v1",
+            lambda b, a=scalar: TWO[name](a, b),
+            second,
+            mask,
+            s={4: scalar},
+        )
+        check(
+            machine,
+            f"{name}_e64 v0, v1, s4",
+            lambda a, b=scalar: TWO[name](a, b),
+            second,
+            mask,
+            s={4: scalar},
+        )
     check(machine, f"{name}_e32 v0, -5, v1", lambda b: TWO[name](M32 - 4, b), [samples(3)], mask)
 
 
@@ -220,7 +262,14 @@ def test_long_form(machine: Machine, name: str, mask: int) -> None:
         check(machine, f"{name} v0, s4, v1", lambda b: function(33, b), [samples(1)], mask, s={4: 33})
         check(machine, f"{name} v0, 7, 9", lambda: function(7, 9), [], mask)
     else:
-        check(machine, f"{name} v0, v1, s4, v2", lambda a, c: function(a, 9, c), [samples(1), samples(2)], mask, s={4: 9})
+        check(
+            machine,
+            f"{name} v0, v1, s4, v2",
+            lambda a, c: function(a, 9, c),
+            [samples(1), samples(2)],
+            mask,
+            s={4: 9},
+        )
         check(machine, f"{name} v0, v1, 8, 12", lambda a: function(a, 8, 12), [samples(1)], mask)
         check(machine, f"{name} v0, 3, v1, s4", lambda b: function(3, b, 5), [samples(1)], mask, s={4: 5})
 
@@ -248,7 +297,13 @@ def test_clamp_saturates_integers(machine: Machine, name: str) -> None:
     count = SATURATING[name].__code__.co_argcount
     for seed in range(4):
         sources = [samples(seed + 5 * index) for index in range(count)]
-        check(machine, f"{name} v0, {', '.join(('v1', 'v2', 'v3')[:count])} clamp", SATURATING[name], sources, ALL)
+        check(
+            machine,
+            f"{name} v0, {', '.join(('v1', 'v2', 'v3')[:count])} clamp",
+            SATURATING[name],
+            sources,
+            ALL,
+        )
 
 
 WIDE: dict[str, Callable[[int, int, int], int]] = {
@@ -271,12 +326,22 @@ WIDE: dict[str, Callable[[int, int, int], int]] = {
 def test_wide_results(machine: Machine, text: str, mask: int) -> None:
     for seed in range(3):
         words = [samples(seed + offset) for offset in range(5)]
-        vectors = {0: UNTOUCHED, 1: UNTOUCHED, 2: words[0], 3: words[1], 4: words[2], 5: words[3], 6: words[4]}
+        vectors = {
+            0: UNTOUCHED,
+            1: UNTOUCHED,
+            2: words[0],
+            3: words[1],
+            4: words[2],
+            5: words[3],
+            6: words[4],
+        }
         loaded = {row: numpy.array(value, dtype=numpy.uint64) for row, value in vectors.items()}
         actual = machine.run(text, v=loaded, s={4: 9, 5: 5}, exec=mask).wide(0)
         for lane in range(LANES):
             a, b = words[0][lane] | words[1][lane] << 32, words[2][lane] | words[3][lane] << 32
-            expected = WIDE[text](a, b, words[4][lane]) & M64 if mask >> lane & 1 else UNTOUCHED | UNTOUCHED << 32
+            expected = (
+                WIDE[text](a, b, words[4][lane]) & M64 if mask >> lane & 1 else UNTOUCHED | UNTOUCHED << 32
+            )
             assert int(actual[lane]) == expected, (lane, hex(a), hex(b))
 
 
@@ -287,7 +352,9 @@ def test_wide_result_may_overlap_its_source(machine: Machine) -> None:
     words = machine.assemble("v_lshlrev_b64 v[4:5], 4, v[2:3]")
     words = [words[0] - 1, words[1]]  # the destination becomes v[3:4], which the assembler would refuse
     actual = machine.run(words, v=loaded, read_v=(3, 4)).wide(3)
-    assert [int(value) for value in actual] == [((a | b << 32) << 4) & M64 for a, b in zip(low, high, strict=True)]
+    assert [int(value) for value in actual] == [
+        ((a | b << 32) << 4) & M64 for a, b in zip(low, high, strict=True)
+    ]
 
 
 CARRY: dict[str, Callable[[int, int, int], tuple[int, bool]]] = {
@@ -312,7 +379,9 @@ def test_carries(machine: Machine, name: str, mask: int) -> None:
         inputs = {12: carries & M32, 13: carries >> 32}
         from_short = machine.run(short, v=loaded, exec=mask, vcc=carries)
         from_long = machine.run(long, v=loaded, exec=mask, s=inputs, read_s=(10, 11))
-        expected = [CARRY[name](x, y, carries >> lane & 1) for lane, (x, y) in enumerate(zip(a, b, strict=True))]
+        expected = [
+            CARRY[name](x, y, carries >> lane & 1) for lane, (x, y) in enumerate(zip(a, b, strict=True))
+        ]
         out = sum(int(carry) << lane for lane, (_, carry) in enumerate(expected)) & mask
         assert from_short.vcc == out
         assert from_long.pair(10) == out
@@ -343,10 +412,17 @@ def test_select_takes_the_second_where_the_mask_is_set(machine: Machine, mask: i
     a, b = samples(1), samples(2)
     loaded = {0: UNTOUCHED, 1: numpy.array(a, dtype=numpy.uint64), 2: numpy.array(b, dtype=numpy.uint64)}
     expected = [
-        (b[lane] if chosen >> lane & 1 else a[lane]) if mask >> lane & 1 else UNTOUCHED for lane in range(LANES)
+        (b[lane] if chosen >> lane & 1 else a[lane]) if mask >> lane & 1 else UNTOUCHED
+        for lane in range(LANES)
     ]
-    assert machine.run("v_cndmask_b32_e32 v0, v1, v2, vcc", v=loaded, exec=mask, vcc=chosen).v(0).tolist() == expected
-    assert machine.run("v_cndmask_b32_e64 v0, v1, v2, s[12:13]", v=loaded, exec=mask, s=pick).v(0).tolist() == expected
+    assert (
+        machine.run("v_cndmask_b32_e32 v0, v1, v2, vcc", v=loaded, exec=mask, vcc=chosen).v(0).tolist()
+        == expected
+    )
+    assert (
+        machine.run("v_cndmask_b32_e64 v0, v1, v2, s[12:13]", v=loaded, exec=mask, s=pick).v(0).tolist()
+        == expected
+    )
     done = machine.run("v_cndmask_b32_e64 v0, 0, 1, s[12:13]", v=loaded, exec=mask, s=pick)
     assert done.v(0).tolist() == [(chosen >> n & 1) if mask >> n & 1 else UNTOUCHED for n in range(LANES)]
     done = machine.run("v_cndmask_b32_e64 v0, -v1, |v2|, s[12:13]", v=loaded, s=pick)
@@ -393,14 +469,18 @@ def test_comparisons_give_zero_for_disabled_lanes(machine: Machine, relation: st
     loaded = {row: numpy.array(value, dtype=numpy.uint64) for row, value in rows.items()}
     left, right = ("v[2:3]", "v[4:5]") if wide else ("v2", "v4")
     holds = [
-        RELATIONS[relation](*(VIEWS[kind](low | (high << 32 if wide else 0)) for low, high in ((p, q), (r, t))))
+        RELATIONS[relation](
+            *(VIEWS[kind](low | (high << 32 if wide else 0)) for low, high in ((p, q), (r, t)))
+        )
         for p, q, r, t in zip(a, c, b, d, strict=True)
     ]
     full = sum(int(value) << lane for lane, value in enumerate(holds))
     for mask in MASKS:
         done = machine.run(f"v_cmp_{relation}_{kind}_e32 vcc, {left}, {right}", v=loaded, exec=mask, vcc=ALL)
         assert (done.vcc, done.exec) == (full & mask, mask)
-        done = machine.run(f"v_cmp_{relation}_{kind}_e64 s[10:11], {left}, {right}", v=loaded, exec=mask, read_s=(10, 11))
+        done = machine.run(
+            f"v_cmp_{relation}_{kind}_e64 s[10:11], {left}, {right}", v=loaded, exec=mask, read_s=(10, 11)
+        )
         assert done.pair(10) == full & mask
         done = machine.run(f"v_cmpx_{relation}_{kind}_e32 vcc, {left}, {right}", v=loaded, exec=mask)
         assert (done.vcc, done.exec) == (full & mask, full & mask)
@@ -414,7 +494,9 @@ def test_comparison_with_a_scalar(machine: Machine) -> None:
 
 def test_gpr_index_moves_v_mov(machine: Machine) -> None:
     """Both sides by M0, and neither after the mode is left."""
-    text = "s_set_gpr_idx_on s4, gpr_idx({})\nv_mov_b32_e32 v0, v10\ns_set_gpr_idx_off\nv_mov_b32_e32 v1, v10\n"
+    text = (
+        "s_set_gpr_idx_on s4, gpr_idx({})\nv_mov_b32_e32 v0, v10\ns_set_gpr_idx_off\nv_mov_b32_e32 v1, v10\n"
+    )
     loaded = {row: row * 100 for row in (0, 1, 3, 10, 13)}
     done = machine.run(text.format("SRC0"), v=loaded, s={4: 3}, read_v=(0, 1, 3), read_s=(M0, MODE))
     assert (done.v(0)[0], done.v(1)[0], done.v(3)[0]) == (1300, 1000, 300)

@@ -34,7 +34,8 @@ def test_sdwa_selects_parts_of_sources(machine: Machine, selection: str, sign: b
     text = f"v_add_u32_sdwa v0, {source}, v2 dst_sel:DWORD dst_unused:UNUSED_PAD src0_sel:{selection} src1_sel:BYTE_2"
     actual = machine.run(text, v={1: WORDS, 2: OTHERS}).v(0)
     expected = [
-        (selected(a, selection, sign) + selected(b, "BYTE_2")) & 0xFFFFFFFF for a, b in zip(WORDS, OTHERS, strict=True)
+        (selected(a, selection, sign) + selected(b, "BYTE_2")) & 0xFFFFFFFF
+        for a, b in zip(WORDS, OTHERS, strict=True)
     ]
     assert actual.tolist() == expected
 
@@ -57,7 +58,10 @@ def test_sdwa_places_the_result(machine: Machine, selection: str, unused: str) -
 
 
 def test_sdwa_comparison_and_scalar_source(machine: Machine) -> None:
-    expected = sum(int(int(a) >> 16 == int(b) & 0xFF) << n for n, (a, b) in enumerate(zip(WORDS, WORDS >> 16, strict=True)))
+    expected = sum(
+        int(int(a) >> 16 == int(b) & 0xFF) << n
+        for n, (a, b) in enumerate(zip(WORDS, WORDS >> 16, strict=True))
+    )
     text = "v_cmp_eq_u32_sdwa s[10:11], v1, v2 src0_sel:WORD_1 src1_sel:BYTE_0"
     assert machine.run(text, v={1: WORDS, 2: WORDS >> 16}, read_s=(10, 11)).pair(10) == expected
     text = "v_or_b32_sdwa v0, s4, v1 dst_sel:DWORD dst_unused:UNUSED_PAD src0_sel:WORD_1 src1_sel:DWORD"
@@ -106,7 +110,9 @@ def test_dpp(machine: Machine, control: str, rows: int, banks: int, mask: int, b
     for lane in range(LANES):
         source = dpp_source(control, lane)
         valid = source is not None and mask >> source & 1
-        writes = mask >> lane & 1 and rows >> lane // 16 & 1 and banks >> lane // 4 % 4 & 1 and (valid or bounded)
+        writes = (
+            mask >> lane & 1 and rows >> lane // 16 & 1 and banks >> lane // 4 % 4 & 1 and (valid or bounded)
+        )
         value = int(WORDS[source]) if valid and source is not None else 0
         assert actual[lane] == ((value + int(OTHERS[lane])) & 0xFFFFFFFF if writes else UNTOUCHED), lane
 
@@ -114,7 +120,9 @@ def test_dpp(machine: Machine, control: str, rows: int, banks: int, mask: int, b
 def test_dpp_reduction_sums_a_wave(machine: Machine) -> None:
     """The chain that compilers emit for a sum over 64 lanes."""
     steps = ("row_shr:1", "row_shr:2", "row_shr:3")
-    text = "v_mov_b32_e32 v1, v0\n" + "".join(f"v_add_u32_dpp v1, v0, v1 {step} row_mask:0xf bank_mask:0xf\n" for step in steps)
+    text = "v_mov_b32_e32 v1, v0\n" + "".join(
+        f"v_add_u32_dpp v1, v0, v1 {step} row_mask:0xf bank_mask:0xf\n" for step in steps
+    )
     text += "s_nop 1\nv_add_u32_dpp v1, v1, v1 row_shr:4 row_mask:0xf bank_mask:0xe\n"
     text += "s_nop 1\nv_add_u32_dpp v1, v1, v1 row_shr:8 row_mask:0xf bank_mask:0xc\n"
     text += "s_nop 1\nv_add_u32_dpp v1, v1, v1 row_bcast:15 row_mask:0xa bank_mask:0xf\n"
@@ -127,7 +135,9 @@ def test_lanes_are_read_and_written_enabled_or_not(machine: Machine) -> None:
         done = machine.run("v_readlane_b32 s4, v1, 63\nv_readlane_b32 s5, v1, s6\nv_readlane_b32 s7, v1, m0",
                            v={1: WORDS}, s={6: 66, 124: 5}, exec=mask, read_s=(4, 5, 7))  # fmt: skip
         assert (done.s(4), done.s(5), done.s(7)) == (WORDS[63], WORDS[2], WORDS[5])
-        done = machine.run("v_writelane_b32 v1, s4, 63\nv_writelane_b32 v1, -1, 0", v={1: WORDS}, s={4: 77}, exec=mask)
+        done = machine.run(
+            "v_writelane_b32 v1, s4, 63\nv_writelane_b32 v1, -1, 0", v={1: WORDS}, s={4: 77}, exec=mask
+        )
         assert done.v(1).tolist() == [0xFFFFFFFF, *WORDS[1:63].tolist(), 77]
 
 
@@ -181,11 +191,16 @@ PACKED_SATURATING: dict[str, Callable[..., int]] = {
 }
 
 
-def packed_expected(function: Callable[..., int], words: list[list[int]], low: list[int], high: list[int]) -> list[int]:
+def packed_expected(
+    function: Callable[..., int], words: list[list[int]], low: list[int], high: list[int]
+) -> list[int]:
     out = []
     for lane in zip(*words, strict=True):
         halves = [
-            function(*((word >> 16 if pick else word) & 0xFFFF for word, pick in zip(lane, picks, strict=True))) & 0xFFFF
+            function(
+                *((word >> 16 if pick else word) & 0xFFFF for word, pick in zip(lane, picks, strict=True))
+            )
+            & 0xFFFF
             for picks in (low, high)
         ]
         out.append(halves[0] | halves[1] << 16)
@@ -198,10 +213,18 @@ def test_packed_integers(machine: Machine, name: str) -> None:
     rows = {1: WORDS, 2: OTHERS, 3: WORDS[::-1]}
     words = [rows[row].tolist() for row in range(1, count + 1)]
     registers = ", ".join(("v1", "v2", "v3")[:count])
-    for low, high in (([0] * count, [1] * count), ([1] * count, [0] * count), ([0, 1, 0][:count], [0, 0, 1][:count])):
-        text = f"{name} v0, {registers} op_sel:{low} op_sel_hi:{high}".replace(" ", "").replace(name, name + " ", 1)
+    for low, high in (
+        ([0] * count, [1] * count),
+        ([1] * count, [0] * count),
+        ([0, 1, 0][:count], [0, 0, 1][:count]),
+    ):
+        text = f"{name} v0, {registers} op_sel:{low} op_sel_hi:{high}".replace(" ", "").replace(
+            name, name + " ", 1
+        )
         text = text.replace("op_sel", " op_sel")
-        assert machine.run(text, v=rows).v(0).tolist() == packed_expected(PACKED[name], words, low, high), text
+        assert machine.run(text, v=rows).v(0).tolist() == packed_expected(PACKED[name], words, low, high), (
+            text
+        )
 
 
 @pytest.mark.parametrize("name", PACKED_SATURATING)
@@ -216,10 +239,12 @@ F32 = numpy.float32
 def test_packed_singles(machine: Machine) -> None:
     generator = numpy.random.default_rng(3)
     a, b, c, d = (generator.normal(0, 5, LANES).astype(F32) for _ in range(4))
-    rows = {2: a, 3: b, 4: c, 5: d}
+    rows: dict[int, object] = {0: UNTOUCHED, 1: UNTOUCHED, 2: a, 3: b, 4: c, 5: d}
 
-    def check(text: str, low: numpy.typing.NDArray[F32], high: numpy.typing.NDArray[F32], mask: int = ALL) -> None:
-        done = machine.run(text, v={0: UNTOUCHED, 1: UNTOUCHED} | rows, s={6: 0x40000000, 7: 0x40400000}, exec=mask)
+    def check(
+        text: str, low: numpy.typing.NDArray[F32], high: numpy.typing.NDArray[F32], mask: int = ALL
+    ) -> None:
+        done = machine.run(text, v=rows, s={6: 0x40000000, 7: 0x40400000}, exec=mask)
         enabled = numpy.array([mask >> n & 1 for n in range(LANES)], dtype=bool)
         assert (done.v(0) == numpy.where(enabled, low.view(numpy.uint32), UNTOUCHED)).all(), text
         assert (done.v(1) == numpy.where(enabled, high.view(numpy.uint32), UNTOUCHED)).all(), text
@@ -241,9 +266,20 @@ def test_packed_singles(machine: Machine) -> None:
 def test_packed_halves_and_mixed_precision(machine: Machine) -> None:
     generator = numpy.random.default_rng(4)
     a, b = (generator.normal(0, 5, 2 * LANES).astype(numpy.float16) for _ in range(2))
-    rows = {1: a.view(numpy.uint32), 2: b.view(numpy.uint32), 3: numpy.full(LANES, F32(0.5)).view(numpy.uint32)}
-    for name, expected in (("add", a + b), ("mul", a * b), ("min", numpy.minimum(a, b)), ("max", numpy.maximum(a, b))):
-        assert (machine.run(f"v_pk_{name}_f16 v0, v1, v2", v=rows).v(0) == expected.view(numpy.uint32)).all(), name
+    rows = {
+        1: a.view(numpy.uint32),
+        2: b.view(numpy.uint32),
+        3: numpy.full(LANES, F32(0.5)).view(numpy.uint32),
+    }
+    for name, expected in (
+        ("add", a + b),
+        ("mul", a * b),
+        ("min", numpy.minimum(a, b)),
+        ("max", numpy.maximum(a, b)),
+    ):
+        assert (
+            machine.run(f"v_pk_{name}_f16 v0, v1, v2", v=rows).v(0) == expected.view(numpy.uint32)
+        ).all(), name
     low = a[::2].astype(float) * b[1::2].astype(float) + 0.5
     text = "v_fma_mix_f32 v0, v1, v2, v3 op_sel:[0,1,0] op_sel_hi:[1,1,0]"
     assert (machine.run(text, v=rows).v(0) == low.astype(F32).view(numpy.uint32)).all()
@@ -256,11 +292,17 @@ def test_packed_halves_and_mixed_precision(machine: Machine) -> None:
 
 
 def test_dot_products(machine: Machine) -> None:
-    a, b = WORDS.view(numpy.int8).reshape(LANES, 4).astype(int), OTHERS.view(numpy.int8).reshape(LANES, 4).astype(int)
+    a, b = (
+        WORDS.view(numpy.int8).reshape(LANES, 4).astype(int),
+        OTHERS.view(numpy.int8).reshape(LANES, 4).astype(int),
+    )
     rows = {1: WORDS, 2: OTHERS, 3: 7}
     expected = ((a * b).sum(axis=1) + 7).astype(numpy.int32).view(numpy.uint32)
     assert (machine.run("v_dot4_i32_i8 v0, v1, v2, v3", v=rows).v(0) == expected).all()
-    u = WORDS.view(numpy.uint16).reshape(LANES, 2).astype(object), OTHERS.view(numpy.uint16).reshape(LANES, 2).astype(object)
+    u = (
+        WORDS.view(numpy.uint16).reshape(LANES, 2).astype(object),
+        OTHERS.view(numpy.uint16).reshape(LANES, 2).astype(object),
+    )
     wide = [(int(x[0] * y[0] + x[1] * y[1]) + 7) & 0xFFFFFFFF for x, y in zip(*u, strict=True)]
     assert machine.run("v_dot2_u32_u16 v0, v1, v2, v3", v=rows).v(0).tolist() == wide
 
@@ -353,7 +395,10 @@ def test_stochastic_rounding_goes_up_as_often_as_it_should(machine: Machine, nam
     ups = 0
     for round_number in range(16):
         seeds = (LANE + LANES * round_number) << 22
-        done = machine.run(f"v_cvt_sr_{name}_f32 v0, v1, v2 op_sel:[0,0,1,0]", v={0: 0x01020304, 1: F32(1 + spacing / 4), 2: seeds})
+        done = machine.run(
+            f"v_cvt_sr_{name}_f32 v0, v1, v2 op_sel:[0,0,1,0]",
+            v={0: 0x01020304, 1: F32(1 + spacing / 4), 2: seeds},
+        )
         bytes_ = done.v(0) >> 8 & 0xFF
         assert (done.v(0) & 0xFFFF00FF == 0x01020004).all()
         assert set(bytes_.tolist()) <= {one, one + 1}

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import hip_library as h
 import pytest
+
+from virtual_rocm.launcher import run_ranks
 
 START = (
     "module = hip.make('hipModuleLoad', sys.argv[1].encode())\n"
@@ -113,3 +116,29 @@ def test_a_kernel_that_never_ends_ends_at_the_deadline_and_says_where(program, k
     assert result.stdout == "702\n", result.stderr
     assert "wait_for" in result.stderr
     assert "hipMalloc #" in result.stderr  # the flag that it waits on
+
+
+def test_a_rank_that_is_ended_while_its_kernel_waits_says_who_waits_where(
+    environment: dict[str, str], kernels: Path
+) -> None:
+    source = (
+        "import ctypes, os, sys, time\nfrom ctypes import *\nfrom hip_library import *\nhip = Hip()\n"
+        + START
+        + "flag, done = hip.malloc(4), hip.malloc(4)\n"
+        "if os.environ['RANK'] == '1': time.sleep(2); sys.exit(5)\n"
+        "hip.check(hip.launch(kernel(b'wait_for'), [c_void_p(flag), c_void_p(done)]))\n"
+        "hip.hipDeviceSynchronize()"
+    )
+    lines: list[bytes] = []
+    result = run_ranks(
+        [sys.executable, "-c", source, str(kernels)],
+        ranks=2,
+        environment=environment,
+        deadline=60,
+        output=lambda _, __, line: lines.append(line),
+    )
+    assert result.exit_code == 5
+    text = b"".join(lines).decode()
+    assert "rank 0 is ended while kernels run" in text
+    assert "wait_for" in text
+    assert "hipMalloc #1" in text

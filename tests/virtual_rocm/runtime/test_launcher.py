@@ -78,13 +78,10 @@ def test_the_deadline_ends_all_ranks_and_what_they_started() -> None:
     assert result.exit_code == 124
     assert all(rank.ended_by_launcher for rank in result.ranks)
     for _, _, line in lines:
-        deadline = time.monotonic() + 5
-        while Path(f"/proc/{int(line)}").exists() and time.monotonic() < deadline:
-            if Path(f"/proc/{int(line)}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                break  # dead; whoever adopted it has not looked yet
+        until = time.monotonic() + 5
+        while _runs(int(line)) and time.monotonic() < until:
             time.sleep(0.05)
-        else:
-            assert not Path(f"/proc/{int(line)}").exists()
+        assert not _runs(int(line))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +115,48 @@ def test_what_cannot_be_started_is_an_error_of_its_own() -> None:
         run_ranks(["no-such-program"], ranks=1, environment={}, deadline=1)
     with pytest.raises(LaunchError, match="at least one"):
         run_ranks([sys.executable], ranks=0, environment={}, deadline=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_ranks_end_with_a_launcher_that_is_ended(
+    environment: dict[str, str], tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "packages").mkdir()
+    launcher = subprocess.Popen(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "virtual_rocm",
+                "run",
+                "--ranks",
+                "2",
+                "--packages",
+                str(tmp_path / "packages"),
+                "--",
+            ),
+            *(sys.executable, "-u", "-c", "import os, time; print(os.getpid()); time.sleep(100)"),
+        ],
+        env={**environment, "PYTHONPATH": str(ROOT), "VIRTUAL_ROCM_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert launcher.stdout is not None
+    ranks = [int(launcher.stdout.readline().split()[1]) for _ in range(2)]
+    launcher.send_signal(number)
+    launcher.wait(20)
+    launcher.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(_runs(rank) for rank in ranks) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_runs(rank) for rank in ranks)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def command_line(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

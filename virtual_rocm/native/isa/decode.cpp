@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// From the bits to an Instruction. The layouts are those of GFX9 with the changes of gfx940 (scope bits in memory
-// instructions, sve in scratch).
+// From the bits to an Instruction. The layouts are those of GFX9 with the changes of gfx940 (scope bits in
+// memory instructions, sve in scratch).
 #include <array>
 #include <cstdio>
 
@@ -53,7 +53,8 @@ constexpr Operand vector(unsigned number, bool accumulator = false) {
   return static_cast<Operand>((accumulator ? operand::kAccumulator : operand::kVector) + number);
 }
 
-// Whether a source field names something that exists. The literal, SDWA and DPP markers are the caller's business.
+// Whether a source field names something that exists. The literal, SDWA and DPP markers are the caller's
+// business.
 constexpr bool is_readable(unsigned field) {
   if (field >= operand::kVector || field <= 208) return field != 125;
   return (field >= 235 && field <= 248) || (field >= 251 && field <= 254);
@@ -167,8 +168,10 @@ class Decoder {
   bool scalar_source(unsigned index, unsigned high, unsigned low) {
     if (row_.source[index] == Type::none) return true;
     const unsigned field = bits(words_[0], high, low);
-    if (field == operand::kLiteral) has_literal_ = true;
-    else if (!is_readable(field)) return false;
+    if (field == operand::kLiteral)
+      has_literal_ = true;
+    else if (!is_readable(field))
+      return false;
     out_->source[index] = static_cast<Operand>(field);
     return true;
   }
@@ -199,7 +202,8 @@ class Decoder {
       out_->extra = words_[1];
       return true;
     }
-    if (out_->opcode == Opcode::s_getreg_b32 || out_->opcode == Opcode::s_setreg_b32) out_->immediate = immediate;
+    if (out_->opcode == Opcode::s_getreg_b32 || out_->opcode == Opcode::s_setreg_b32)
+      out_->immediate = immediate;
     return scalar_destination(22, 16);
   }
 
@@ -207,8 +211,10 @@ class Decoder {
     const std::uint32_t word = words_[0];
     const unsigned field = bits(word, 8, 0);
     if (row_.source[0] != Type::none) {
-      if (field == operand::kLiteral) has_literal_ = true;
-      else if (field != kSdwaMarker && field != kDppMarker && !is_readable(field)) return false;
+      if (field == operand::kLiteral)
+        has_literal_ = true;
+      else if (field != kSdwaMarker && field != kDppMarker && !is_readable(field))
+        return false;
       out_->source[0] = static_cast<Operand>(field);
     }
     const bool accumulator = row_.has(kAccumulatorOnly);
@@ -221,8 +227,8 @@ class Decoder {
       out_->source[1] = vector(bits(word, 16, 9));
     } else if (row_.destination != Type::none) {
       const unsigned destination = bits(word, 24, 17);
-      out_->destination = row_.has(kScalarDestination) ? static_cast<Operand>(destination)
-                                                       : vector(destination, accumulator);
+      out_->destination =
+          row_.has(kScalarDestination) ? static_cast<Operand>(destination) : vector(destination, accumulator);
       if (row_.source[1] != Type::none) out_->source[1] = vector(bits(word, 16, 9));
     }
     implicit_operands(operand::kVcc);
@@ -251,7 +257,8 @@ class Decoder {
 
   bool sdwa() {
     if (words_.size() < 2 || row_.has(kNoSuffix) || row_.has(kReadsDestination)) return false;
-    if (is_wide(row_.source[0]) || (is_wide(row_.destination) && out_->encoding != Encoding::vopc)) return false;
+    if (is_wide(row_.source[0]) || (is_wide(row_.destination) && out_->encoding != Encoding::vopc))
+      return false;
     const std::uint32_t word = words_[1];
     out_->words = 2;
     out_->rearrange = Rearrange::sdwa;
@@ -297,7 +304,8 @@ class Decoder {
     const std::uint32_t word = words_[0];
     const unsigned destination = bits(word, 7, 0);
     if (row_.destination != Type::none) {
-      out_->destination = row_.has(kScalarDestination) ? static_cast<Operand>(destination) : vector(destination);
+      out_->destination =
+          row_.has(kScalarDestination) ? static_cast<Operand>(destination) : vector(destination);
     }
     for (unsigned index = 0; index < 3; ++index) {
       if (row_.source[index] != Type::none && !long_source(index)) return false;
@@ -341,7 +349,8 @@ class Decoder {
     return true;
   }
 
-  // Moves between the banks are laid out as VOP3P; which side is an AGPR follows from the opcode, whatever the acc bits say.
+  // Moves between the banks are laid out as VOP3P; which side is an AGPR follows from the opcode, whatever
+  // the acc bits say.
   bool accumulator_move() {
     const bool writes = out_->opcode == Opcode::v_accvgpr_write_b32;
     if (!long_source(0)) return false;
@@ -363,7 +372,8 @@ class Decoder {
       const bool accumulator =
           index < 2 ? bit(words_[1], 27 + index) : bit(word, 15) && !row_.has(kReadsDestination);
       if (accumulator && operand::is_vector(out_->source[index])) {
-        out_->source[index] = static_cast<Operand>(out_->source[index] + operand::kAccumulator - operand::kVector);
+        out_->source[index] =
+            static_cast<Operand>(out_->source[index] + operand::kAccumulator - operand::kVector);
       }
     }
     out_->extra = bits(word, 10, 8) | bits(word, 14, 11) << 4 | bits(words_[1], 31, 29) << 8;
@@ -385,7 +395,8 @@ class Decoder {
       }
       if (scalar_offset || !immediate) {
         out_->flags |= kIndexEnable;
-        out_->source[1] = static_cast<Operand>(scalar_offset ? bits(words_[1], 31, 25) : bits(words_[1], 6, 0));
+        out_->source[1] =
+            static_cast<Operand>(scalar_offset ? bits(words_[1], 31, 25) : bits(words_[1], 6, 0));
       }
     }
     if (bit(word, 16)) out_->flags |= kSc0;
@@ -426,7 +437,8 @@ class Decoder {
     }
     if (row_.source[1] != Type::none) out_->source[1] = vector(bits(words_[1], 15, 8), accumulator);
     if (out_->encoding != Encoding::flat && scalar_address != 0x7f) {
-      if (!operand::is_scalar_register(static_cast<Operand>(scalar_address)) || scalar_address == 125) return false;
+      if (!operand::is_scalar_register(static_cast<Operand>(scalar_address)) || scalar_address == 125)
+        return false;
       out_->source[2] = static_cast<Operand>(scalar_address);
     }
     return true;
@@ -463,8 +475,9 @@ class Decoder {
   bool has_literal_ = false;
 };
 
-constexpr const char* kEncodingNames[] = {"SOP2",  "SOPK", "SOP1", "SOPC",      "SOPP", "SMEM", "VOP2",   "VOP1",    "VOPC",
-                                          "VOP3",  "VOP3P", "VOP3P-MAI", "DS", "FLAT", "GLOBAL", "SCRATCH", "MUBUF", "MTBUF"};
+constexpr const char* kEncodingNames[] = {"SOP2", "SOPK", "SOP1",   "SOPC",    "SOPP",  "SMEM",
+                                          "VOP2", "VOP1", "VOPC",   "VOP3",    "VOP3P", "VOP3P-MAI",
+                                          "DS",   "FLAT", "GLOBAL", "SCRATCH", "MUBUF", "MTBUF"};
 
 }  // namespace
 
@@ -486,8 +499,8 @@ std::string explain_undecodable(std::span<const std::uint32_t> words) {
   if (!layout) {
     std::snprintf(text, sizeof text, "0x%08x is in no encoding of gfx942", words[0]);
   } else if (const Opcode opcode = find(layout->encoding, layout->code); opcode != kUnknown) {
-    std::snprintf(text, sizeof text, "%s with operands that gfx942 does not have: 0x%08x 0x%08x", info(opcode).name.data(),
-                  words[0], words.size() > 1 ? words[1] : 0);
+    std::snprintf(text, sizeof text, "%s with operands that gfx942 does not have: 0x%08x 0x%08x",
+                  info(opcode).name.data(), words[0], words.size() > 1 ? words[1] : 0);
   } else {
     std::snprintf(text, sizeof text, "%s has no opcode 0x%x on gfx942: 0x%08x",
                   kEncodingNames[static_cast<std::size_t>(layout->encoding)], layout->code, words[0]);

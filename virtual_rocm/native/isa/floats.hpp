@@ -29,14 +29,16 @@ struct Double {
   using Word = std::uint64_t;
   using Signed = std::int64_t;
   using Value = double;
-  static constexpr Word kSign = 0x8000000000000000, kInfinity = 0x7ff0000000000000, kQuiet = 0x0008000000000000;
+  static constexpr Word kSign = 0x8000000000000000, kInfinity = 0x7ff0000000000000,
+                        kQuiet = 0x0008000000000000;
   static constexpr int kFraction = 52, kBias = 1023;
   static constexpr Rounding kRounding = Rounding::wide;
   static Value value(Word bits) { return as_double(bits); }
   static Word bits(Value value) { return as_bits(value); }
 };
 
-// Half precision is computed in single: the results of one operation, rounded again, are those of one rounding (24 ≥ 2·11 + 2).
+// Half precision is computed in single: the results of one operation, rounded again, are those of one
+// rounding (24 ≥ 2·11 + 2).
 struct Half {
   using Word = std::uint32_t;
   using Signed = std::int32_t;
@@ -57,15 +59,17 @@ bool is_nan(typename Format::Word bits) {
 template <typename Format>
 bool is_signaling(typename Format::Word bits) {
   constexpr auto kMagnitude = static_cast<typename Format::Word>(Format::kSign - 1);
-  return static_cast<typename Format::Signed>(bits & kMagnitude) > static_cast<typename Format::Signed>(Format::kInfinity) &&
+  return static_cast<typename Format::Signed>(bits & kMagnitude) >
+             static_cast<typename Format::Signed>(Format::kInfinity) &&
          !(bits & Format::kQuiet);
 }
 
-// One, where the compiler cannot see it: multiplying by it quiets a signaling NaN and flushes what the mode flushes.
+// One, where the compiler cannot see it: multiplying by it quiets a signaling NaN and flushes what the mode
+// flushes.
 extern const float kOpaqueOne;
 
-// The minimum and maximum of IEEE mode: a quiet NaN loses against a number, a signaling one wins as a quiet one, and −0 is
-// less than +0.
+// The minimum and maximum of IEEE mode: a quiet NaN loses against a number, a signaling one wins as a quiet
+// one, and −0 is less than +0.
 template <typename Format, bool kMaximum>
 typename Format::Word extreme(typename Format::Word a, typename Format::Word b) {
   const auto x = Format::value(a);
@@ -75,8 +79,10 @@ typename Format::Word extreme(typename Format::Word a, typename Format::Word b) 
   out = y != y ? a : out;
   out = is_signaling<Format>(b) ? b : out;
   out = is_signaling<Format>(a) ? a : out;
-  if constexpr (std::is_same_v<Format, Half>) return is_nan<Format>(out) ? (out & 0xffff) | Format::kQuiet : out & 0xffff;
-  else return Format::bits(Format::value(out) * static_cast<typename Format::Value>(kOpaqueOne));
+  if constexpr (std::is_same_v<Format, Half>)
+    return is_nan<Format>(out) ? (out & 0xffff) | Format::kQuiet : out & 0xffff;
+  else
+    return Format::bits(Format::value(out) * static_cast<typename Format::Value>(kOpaqueOne));
 }
 
 template <typename Format>
@@ -135,8 +141,8 @@ template <typename Format>
 typename Format::Word fract(typename Format::Word a) {
   const auto x = Format::value(a);
   const auto rest = x - std::floor(x);
-  const auto below_one = Format::value(static_cast<typename Format::Word>((static_cast<typename Format::Word>(Format::kBias)
-                                                                           << Format::kFraction) - 1));
+  const auto below_one = Format::value(static_cast<typename Format::Word>(
+      (static_cast<typename Format::Word>(Format::kBias) << Format::kFraction) - 1));
   return Format::bits(rest < below_one || rest != rest ? rest : below_one);
 }
 

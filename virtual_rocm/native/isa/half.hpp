@@ -16,8 +16,9 @@ inline float half_to_float(std::uint32_t half) { return _cvtsh_ss(static_cast<st
 // Rounds as the host's mode says.
 inline std::uint32_t float_to_half(float value) { return _cvtss_sh(value, _MM_FROUND_CUR_DIRECTION); }
 
-// From double precision with one rounding. Rounding to single precision first would round twice, so the bits that single
-// precision would drop are gathered into its last bit (rounding to odd): the second rounding then sees all it needs.
+// From double precision with one rounding. Rounding to single precision first would round twice, so the bits
+// that single precision would drop are gathered into its last bit (rounding to odd): the second rounding then
+// sees all it needs.
 inline std::uint32_t double_to_half(double value) {
   const float nearest = static_cast<float>(value);
   const double back = nearest;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The handlers of every instruction that the ALUs execute, by opcode. Filled once, by the files that define them.
+// The handlers of every instruction that the ALUs execute, by opcode. Filled once, by the files that define
+// them.
 #ifndef VIRTUAL_ROCM_NATIVE_ISA_HANDLERS_HPP_
 #define VIRTUAL_ROCM_NATIVE_ISA_HANDLERS_HPP_
 
@@ -11,9 +12,9 @@
 
 namespace virtual_rocm::isa {
 
-// `plain` and `negated` are indexed by which sources are scalar (bit per source). `negated` also applies the signs of
-// floating-point sources; `modified` does everything else. `saturating` is `modified` with the integer clamp.
-// A `special` handler is lowered as it is: it reads what it needs from the instruction.
+// `plain` and `negated` are indexed by which sources are scalar (bit per source). `negated` also applies the
+// signs of floating-point sources; `modified` does everything else. `saturating` is `modified` with the
+// integer clamp. A `special` handler is lowered as it is: it reads what it needs from the instruction.
 struct Handlers {
   std::array<Handler, 8> plain{};
   std::array<Handler, 8> negated{};
@@ -73,14 +74,18 @@ class HandlerTable {
   template <typename Loop, Rounding kRounding, std::size_t kScalars>
   static constexpr Handler plain() {
     // Three scalar sources, or two of two, are the same in every lane: not worth a handler of their own.
-    if constexpr (std::popcount(kScalars) == Loop::kCount && Loop::kCount > 1) return nullptr;
-    else return &Loop::template execute<kScalars, kRounding, false>;
+    if constexpr (std::popcount(kScalars) == Loop::kCount && Loop::kCount > 1)
+      return nullptr;
+    else
+      return &Loop::template execute<kScalars, kRounding, false>;
   }
 
   template <typename Loop, Rounding kRounding, std::size_t kScalars>
   static constexpr Handler negated() {
-    if constexpr (std::popcount(kScalars) > 1) return nullptr;
-    else return &Loop::template execute<kScalars, kRounding, true>;
+    if constexpr (std::popcount(kScalars) > 1)
+      return nullptr;
+    else
+      return &Loop::template execute<kScalars, kRounding, true>;
   }
 
   std::array<Handlers, kOpcodeCount> rows_{};

@@ -13,8 +13,9 @@
 
 namespace virtual_rocm::isa {
 
-// An operand is a number in one space: 0–255 is the ISA's 8-bit scalar operand field (SGPRs, special registers, inline
-// constants, literal), 256–511 are VGPRs, 512–767 are AGPRs. For 64-bit and wider operands it names the first register.
+// An operand is a number in one space: 0–255 is the ISA's 8-bit scalar operand field (SGPRs, special
+// registers, inline constants, literal), 256–511 are VGPRs, 512–767 are AGPRs. For 64-bit and wider operands
+// it names the first register.
 using Operand = std::uint16_t;
 
 namespace operand {
@@ -24,9 +25,10 @@ inline constexpr Operand kVcc = 106;
 inline constexpr Operand kTrapTemporary = 108;
 inline constexpr Operand kM0 = 124;
 inline constexpr Operand kExec = 126;
-inline constexpr Operand kZero = 128;           // 128 + n is n, up to 64
-inline constexpr Operand kMinusOne = 193;       // 192 + n is −n, up to 16
-inline constexpr Operand kSharedBase = 235;     // the apertures: 32-bit operands read the high half of the address
+inline constexpr Operand kZero = 128;      // 128 + n is n, up to 64
+inline constexpr Operand kMinusOne = 193;  // 192 + n is −n, up to 16
+inline constexpr Operand kSharedBase =
+    235;  // the apertures: 32-bit operands read the high half of the address
 inline constexpr Operand kSharedLimit = 236;
 inline constexpr Operand kPrivateBase = 237;
 inline constexpr Operand kPrivateLimit = 238;
@@ -56,16 +58,18 @@ enum class Rearrange : std::uint8_t { none, sdwa, dpp };
 
 enum Flag : std::uint8_t {
   kClamp = 1 << 0,
-  kSc0 = 1 << 1,   // atomics: return the old value; loads and stores: scope bit 0
-  kSc1 = 1 << 2,   // scope bit 1
+  kSc0 = 1 << 1,  // atomics: return the old value; loads and stores: scope bit 0
+  kSc1 = 1 << 2,  // scope bit 1
   kNonTemporal = 1 << 3,
   kGlobalDataShare = 1 << 4,  // DS: the gds bit
-  kOffsetEnable = 1 << 5,     // MUBUF offen; SMEM: the immediate offset is used; SCRATCH: the vector address is used
-  kIndexEnable = 1 << 6,      // MUBUF idxen; SMEM: the scalar offset register is used
-  kLds = 1 << 7,              // MUBUF: load into LDS
+  kOffsetEnable =
+      1 << 5,  // MUBUF offen; SMEM: the immediate offset is used; SCRATCH: the vector address is used
+  kIndexEnable = 1 << 6,  // MUBUF idxen; SMEM: the scalar offset register is used
+  kLds = 1 << 7,          // MUBUF: load into LDS
 };
 
-// 32 bytes, so that two share a cache line. What is not used by an encoding is 0, unused operands are operand::kNone.
+// 32 bytes, so that two share a cache line. What is not used by an encoding is 0, unused operands are
+// operand::kNone.
 //
 //               destination   second          source 0       source 1      source 2     immediate
 //  SOP2/1/C     sdst                          ssrc0          ssrc1                      literal
@@ -73,9 +77,9 @@ enum Flag : std::uint8_t {
 //  SMEM         sdata                         sbase          soffset                    offset, sign-extended
 //  VOP2/1/C     vdst (VOPC: VCC) VCC          src0           vsrc1         VCC, vdst    literal
 //  VOP3/VOP3P   vdst or sdst  sdst (VOP3B)    src0           src1          src2         –
-//  DS           vdst                          addr           data0         data1        offset (or offset0 | offset1 << 8)
-//  FLAT…        vdst                          vaddr          vdata         saddr        offset, sign-extended
-//  MUBUF        vdata                         vaddr          srsrc         soffset      offset
+//  DS           vdst                          addr           data0         data1        offset (or offset0 |
+//  offset1 << 8) FLAT…        vdst                          vaddr          vdata         saddr        offset,
+//  sign-extended MUBUF        vdata                         vaddr          srsrc         soffset      offset
 //
 // s_setreg_imm32: immediate is simm16 (zero-extended), `extra` the 32-bit value.
 struct Instruction {
@@ -114,12 +118,15 @@ struct Sdwa {
 struct Dpp {
   std::uint32_t word;
   unsigned control() const { return word >> 8 & 0x1ff; }
-  bool bound_control() const { return word >> 19 & 1; }  // a lane outside reads 0 instead of disabling the write
+  bool bound_control() const {
+    return word >> 19 & 1;
+  }  // a lane outside reads 0 instead of disabling the write
   unsigned bank_mask() const { return word >> 24 & 15; }
   unsigned row_mask() const { return word >> 28; }
 };
 
-// Decodes the instruction at the start of `words` (two words suffice). Nothing if it is not an instruction of gfx942.
+// Decodes the instruction at the start of `words` (two words suffice). Nothing if it is not an instruction of
+// gfx942.
 std::optional<Instruction> decode(std::span<const std::uint32_t> words);
 
 // Why decode() returned nothing: the encoding, the opcode field and the bits.

@@ -2,10 +2,11 @@
 //
 // How a vector instruction is executed: loops over the 64 lanes, made from a function on one lane.
 //
-// A lane function takes and returns 32- or 64-bit words, whatever their bits mean, and has no effect beside its result.
-// execute<> makes a handler of it for each combination of vector and scalar sources: the loop has no branch in it, so that
-// the compiler turns it into AVX2. With all lanes enabled the result is stored, else it is blended under EXEC. What the
-// encoding's modifiers do to sources and results is in modified<>, which is slower and serves every instruction.
+// A lane function takes and returns 32- or 64-bit words, whatever their bits mean, and has no effect beside
+// its result. execute<> makes a handler of it for each combination of vector and scalar sources: the loop has
+// no branch in it, so that the compiler turns it into AVX2. With all lanes enabled the result is stored, else
+// it is blended under EXEC. What the encoding's modifiers do to sources and results is in modified<>, which
+// is slower and serves every instruction.
 #ifndef VIRTUAL_ROCM_NATIVE_ISA_LANES_HPP_
 #define VIRTUAL_ROCM_NATIVE_ISA_LANES_HPP_
 
@@ -20,6 +21,14 @@
 #include "engine/operation.hpp"
 #include "isa/modifiers.hpp"
 
+// Before a loop over lanes: an iteration reads and writes only its own lane, though source and destination
+// rows may be the same.
+#ifdef __clang__
+#define VIRTUAL_ROCM_LANE_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define VIRTUAL_ROCM_LANE_LOOP _Pragma("GCC ivdep")
+#endif
+
 namespace virtual_rocm::isa {
 
 using engine::Handler;
@@ -33,7 +42,11 @@ inline constexpr std::uint64_t kAllLanes = ~std::uint64_t{0};
 inline constexpr std::uint32_t kImmediateSource = 0xffffffff;
 
 // Which part of the MODE register governs the arithmetic of an instruction.
-enum class Rounding : std::uint8_t { none, single, wide };  // wide: double and half precision share their fields
+enum class Rounding : std::uint8_t {
+  none,
+  single,
+  wide
+};  // wide: double and half precision share their fields
 
 // True if MODE asks for what the host does anyway: round to nearest even, denormals kept.
 template <Rounding kRounding>
@@ -70,8 +83,8 @@ inline std::uint32_t count_bits(std::uint32_t a) {
   return ((a + (a >> 4)) & 0x0f0f0f0f) * 0x01010101 >> 24;
 }
 
-// A 64-bit operand as its two words. Functions on pairs become vector code, as the words are in different rows; functions on
-// 64-bit integers mostly do not.
+// A 64-bit operand as its two words. Functions on pairs become vector code, as the words are in different
+// rows; functions on 64-bit integers mostly do not.
 struct Pair {
   std::uint32_t low;
   std::uint32_t high;
@@ -80,14 +93,16 @@ struct Pair {
 template <typename Word>
 inline Word scalar_value(const Operation* operation, Wave* wave, unsigned index) {
   const std::uint32_t offset = operation->source[index];
-  const void* place = offset == kImmediateSource ? static_cast<const void*>(&operation->immediate) : wave->at<char>(offset);
+  const void* place =
+      offset == kImmediateSource ? static_cast<const void*>(&operation->immediate) : wave->at<char>(offset);
   Word value;
   std::memcpy(&value, place, sizeof value);
   return value;
 }
 
-// The signs that an instruction gives its sources: a source's value is (x & keep) ^ flip. lower_alu puts them into
-// Operation::immediate: bit i negates source i, bit 4 + i takes its absolute value, bit 8 + i says it is half precision.
+// The signs that an instruction gives its sources: a source's value is (x & keep) ^ flip. lower_alu puts them
+// into Operation::immediate: bit i negates source i, bit 4 + i takes its absolute value, bit 8 + i says it is
+// half precision.
 template <typename Word>
 struct Signs {
   Word keep;
@@ -131,9 +146,12 @@ class Source<Word, false, kSigned> {
   Source(const Operation* operation, Wave* wave, unsigned index)
       : rows_(wave->at<std::uint32_t>(operation->source[index])), sign_(operation->immediate, index) {}
   Word operator[](unsigned lane) const {
-    if constexpr (std::is_same_v<Word, Pair>) return Pair{rows_[lane], rows_[kLanes + lane]};
-    else if constexpr (sizeof(Word) == 4) return sign_.apply(rows_[lane]);
-    else return sign_.apply(rows_[lane] | static_cast<std::uint64_t>(rows_[kLanes + lane]) << 32);
+    if constexpr (std::is_same_v<Word, Pair>)
+      return Pair{rows_[lane], rows_[kLanes + lane]};
+    else if constexpr (sizeof(Word) == 4)
+      return sign_.apply(rows_[lane]);
+    else
+      return sign_.apply(rows_[lane] | static_cast<std::uint64_t>(rows_[kLanes + lane]) << 32);
   }
 
  private:
@@ -147,7 +165,8 @@ inline void expand_mask(std::uint64_t mask, std::uint32_t* words) {
   const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
   for (unsigned byte = 0; byte < 8; ++byte) {
     const __m256i all = _mm256_set1_epi32(static_cast<int>(mask >> (8 * byte) & 0xff));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(words) + byte, _mm256_cmpeq_epi32(_mm256_and_si256(all, bits), bits));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(words) + byte,
+                       _mm256_cmpeq_epi32(_mm256_and_si256(all, bits), bits));
   }
 }
 
@@ -180,7 +199,8 @@ inline void store(std::uint32_t* rows, unsigned lane, Word value) {
 template <typename Word>
 inline void store_masked(std::uint32_t* rows, unsigned lane, Word value, std::uint32_t mask) {
   rows[lane] = mask ? static_cast<std::uint32_t>(value) : rows[lane];
-  if constexpr (sizeof(Word) == 8) rows[kLanes + lane] = mask ? static_cast<std::uint32_t>(value >> 32) : rows[kLanes + lane];
+  if constexpr (sizeof(Word) == 8)
+    rows[kLanes + lane] = mask ? static_cast<std::uint32_t>(value >> 32) : rows[kLanes + lane];
 }
 
 template <auto kFunction>
@@ -195,15 +215,15 @@ struct Lanes<kFunction> {
                                                         std::index_sequence<kIndex...>) {
     std::uint32_t* const destination = wave->at<std::uint32_t>(operation->destination);
     const std::tuple<Source<Arguments, (kScalars >> kIndex & 1) != 0, kSigned>...> sources{
-        Source<Arguments, (kScalars >> kIndex & 1) != 0, kSigned>(operation, wave, kIndex)...};
+        Source < Arguments, (kScalars >> kIndex & 1) != 0, kSigned > (operation, wave, kIndex)...};
     if (wave->exec() == kAllLanes) [[likely]] {
-#pragma GCC ivdep
+      VIRTUAL_ROCM_LANE_LOOP
       for (unsigned lane = 0; lane < kLanes; ++lane) {
         store(destination, lane, kFunction(std::get<kIndex>(sources)[lane]...));
       }
     } else {
       const std::uint32_t* const masks = wave->masks();
-#pragma GCC ivdep
+      VIRTUAL_ROCM_LANE_LOOP
       for (unsigned lane = 0; lane < kLanes; ++lane) {
         store_masked(destination, lane, kFunction(std::get<kIndex>(sources)[lane]...), masks[lane]);
       }
@@ -223,8 +243,9 @@ struct Lanes<kFunction> {
 
   // Apart, so that no arithmetic moves across the change of the host's mode.
   template <std::size_t... kIndex>
-  static __attribute__((noinline)) void run_modified(ModifiedOperands& operands, std::index_sequence<kIndex...>) {
-#pragma GCC ivdep
+  static __attribute__((noinline)) void run_modified(ModifiedOperands& operands,
+                                                     std::index_sequence<kIndex...>) {
+    VIRTUAL_ROCM_LANE_LOOP
     for (unsigned lane = 0; lane < kLanes; ++lane) {
       store(operands.result, lane, kFunction(operands.get<Arguments>(kIndex, lane)...));
     }

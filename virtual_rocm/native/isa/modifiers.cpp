@@ -28,8 +28,12 @@ struct Part {
   unsigned width;
 
   explicit Part(unsigned selection)
-      : shift(selection < 4 ? 8 * selection : selection == 5 ? 16 : 0),
-        width(selection < 4 ? 8 : selection < 6 ? 16 : 32) {}
+      : shift(selection < 4    ? 8 * selection
+              : selection == 5 ? 16
+                               : 0),
+        width(selection < 4   ? 8
+              : selection < 6 ? 16
+                              : 32) {}
   std::uint32_t field() const { return (width == 32 ? ~0u : (1u << width) - 1) << shift; }
 };
 
@@ -60,7 +64,8 @@ void choose_halves(const Instruction& instruction, unsigned index, Type type, st
     }
     return;
   }
-  const std::uint32_t flip = type == Type::pf16 ? (negate_low ? 0x8000u : 0) | (negate_high ? 0x80000000u : 0) : 0;
+  const std::uint32_t flip =
+      type == Type::pf16 ? (negate_low ? 0x8000u : 0) | (negate_high ? 0x80000000u : 0) : 0;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     const std::uint32_t low = low_is_high ? rows[lane] >> 16 : rows[lane] & 0xffff;
     const std::uint32_t high = high_is_high ? rows[lane] & 0xffff0000 : rows[lane] << 16;
@@ -80,11 +85,13 @@ void widen(const Instruction& instruction, unsigned index, std::uint32_t* rows) 
 void fetch(const Operation& operation, Wave& wave, unsigned index, unsigned words, std::uint32_t* rows) {
   const Instruction& instruction = operation.instruction;
   if (operand::is_vector_row(instruction.source[index]) && operation.source[index] != kImmediateSource) {
-    std::memcpy(rows, wave.at<std::uint32_t>(operation.source[index]), words * kLanes * sizeof(std::uint32_t));
+    std::memcpy(rows, wave.at<std::uint32_t>(operation.source[index]),
+                words * kLanes * sizeof(std::uint32_t));
     return;
   }
   const Operand constant = instruction.source[index];
-  if (instruction.encoding == Encoding::vop3p && words == 2 && constant >= operand::kZero && constant < operand::kVector) {
+  if (instruction.encoding == Encoding::vop3p && words == 2 && constant >= operand::kZero &&
+      constant < operand::kVector) {
     // A pair of floats has the constant in both.
     std::fill_n(rows, 2 * kLanes, wave.scalar[constant]);
     return;
@@ -128,7 +135,8 @@ double clamp(double value, bool zero_for_nan) {
   return value > 0 ? (value < 1 ? value : 1.0) : 0.0;
 }
 
-// The multipliers and the clamp of floating-point results. Integer clamps are in the saturating lane functions.
+// The multipliers and the clamp of floating-point results. Integer clamps are in the saturating lane
+// functions.
 void modify_result(Type type, unsigned multiplier, bool clamps, bool zero_for_nan, std::uint32_t* rows) {
   constexpr float kFactors[] = {1, 2, 4, 0.5f};
   const float factor = kFactors[multiplier];
@@ -139,7 +147,8 @@ void modify_result(Type type, unsigned multiplier, bool clamps, bool zero_for_na
       rows[lane] = std::bit_cast<std::uint32_t>(value);
     } else if (type == Type::pf32) {
       for (unsigned word = 0; word < 2 * kLanes; word += kLanes) {
-        rows[word + lane] = std::bit_cast<std::uint32_t>(clamp(std::bit_cast<float>(rows[word + lane]), zero_for_nan));
+        rows[word + lane] =
+            std::bit_cast<std::uint32_t>(clamp(std::bit_cast<float>(rows[word + lane]), zero_for_nan));
       }
     } else if (type == Type::pf16) {
       const std::uint32_t low = float_to_half(clamp(half_to_float(rows[lane]), zero_for_nan));
@@ -149,14 +158,16 @@ void modify_result(Type type, unsigned multiplier, bool clamps, bool zero_for_na
       if (clamps) value = clamp(value, zero_for_nan);
       rows[lane] = float_to_half(value);
     } else {
-      double value = std::bit_cast<double>(rows[lane] | static_cast<std::uint64_t>(rows[kLanes + lane]) << 32) * factor;
+      double value =
+          std::bit_cast<double>(rows[lane] | static_cast<std::uint64_t>(rows[kLanes + lane]) << 32) * factor;
       if (clamps) value = clamp(value, zero_for_nan);
       store(rows, lane, std::bit_cast<std::uint64_t>(value));
     }
   }
 }
 
-// Places results in their part of the destination, and fills the rest with zeros, the sign above, or what was there.
+// Places results in their part of the destination, and fills the rest with zeros, the sign above, or what was
+// there.
 void place(const std::uint32_t* destination, std::uint32_t* rows, Sdwa word) {
   const Part part(word.destination_select());
   const std::uint32_t field = part.field();
@@ -260,7 +271,8 @@ void load_modified(const Operation& operation, Wave& wave, unsigned index, Modif
     if (row.has(kMixed)) {
       widen(instruction, index, rows);
     } else {
-      if (type == Type::pf16 || type == Type::pi16 || registers(type) == 2) choose_halves(instruction, index, type, rows);
+      if (type == Type::pf16 || type == Type::pi16 || registers(type) == 2)
+        choose_halves(instruction, index, type, rows);
       return;
     }
   }
@@ -284,7 +296,8 @@ void store_modified(const Operation& operation, Wave& wave, ModifiedOperands& op
     // Conversions from 8-bit floats give whole registers, whatever is in the destination's selection.
     if (words == 1) place(destination, rows, Sdwa{instruction.extra});
   } else if (has_op_sel(instruction.opcode) || (row.has(kMixed) && type == Type::f16)) {
-    const bool high = row.has(kMixed) ? instruction.opcode == Opcode::v_fma_mixhi_f16 : (instruction.op_sel & 8) != 0;
+    const bool high =
+        row.has(kMixed) ? instruction.opcode == Opcode::v_fma_mixhi_f16 : (instruction.op_sel & 8) != 0;
     for (unsigned lane = 0; is_half(type) && lane < kLanes; ++lane) {
       rows[lane] = high ? (destination[lane] & 0xffff) | rows[lane] << 16
                         : (destination[lane] & 0xffff0000) | (rows[lane] & 0xffff);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What an encoding can do to any instruction's sources and results: SDWA, DPP, op_sel, signs, output multipliers, clamp.
+// What an encoding can do to any instruction's sources and results: SDWA, DPP, op_sel, signs, output
+// multipliers, clamp.
 #ifndef VIRTUAL_ROCM_NATIVE_ISA_MODIFIERS_HPP_
 #define VIRTUAL_ROCM_NATIVE_ISA_MODIFIERS_HPP_
 
@@ -12,8 +13,8 @@
 
 namespace virtual_rocm::isa {
 
-// The sources of one instruction after their modifiers, and its result before its own. Rows as in the Wave: the low word
-// of lane l at [l], the high word at [64 + l].
+// The sources of one instruction after their modifiers, and its result before its own. Rows as in the Wave:
+// the low word of lane l at [l], the high word at [64 + l].
 struct ModifiedOperands {
   alignas(64) std::uint32_t source[3][2 * engine::kLanes];
   alignas(64) std::uint32_t result[2 * engine::kLanes];
@@ -21,14 +22,18 @@ struct ModifiedOperands {
 
   template <typename Word>
   Word get(std::size_t index, unsigned lane) const {
-    if constexpr (sizeof(Word) == 4) return source[index][lane];
-    else if constexpr (!std::is_integral_v<Word>) return Word{source[index][lane], source[index][engine::kLanes + lane]};
-    else return source[index][lane] | static_cast<std::uint64_t>(source[index][engine::kLanes + lane]) << 32;
+    if constexpr (sizeof(Word) == 4)
+      return source[index][lane];
+    else if constexpr (!std::is_integral_v<Word>)
+      return Word{source[index][lane], source[index][engine::kLanes + lane]};
+    else
+      return source[index][lane] | static_cast<std::uint64_t>(source[index][engine::kLanes + lane]) << 32;
   }
 };
 
 // Fetches a source with everything that modifies it. 16-bit operands arrive in the low half.
-void load_modified(const engine::Operation& operation, engine::Wave& wave, unsigned index, ModifiedOperands& operands);
+void load_modified(const engine::Operation& operation, engine::Wave& wave, unsigned index,
+                   ModifiedOperands& operands);
 
 // Stores the result: output multiplier, clamp, SDWA or op_sel destination, under EXEC.
 void store_modified(const engine::Operation& operation, engine::Wave& wave, ModifiedOperands& operands);

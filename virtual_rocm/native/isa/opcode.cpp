@@ -10,7 +10,8 @@ using enum Type;
 
 constexpr OpcodeInfo kRows[] = {
 #define OPCODE(name, encoding, code, destination, source0, source1, source2, traits) \
-  OpcodeInfo{#name, encoding, code, destination, {source0, source1, source2}, static_cast<std::uint16_t>(traits)},
+  OpcodeInfo{                                                                        \
+      #name, encoding, code, destination, {source0, source1, source2}, static_cast<std::uint16_t>(traits)},
 #include "isa/opcodes_compare.def"
 #include "isa/opcodes_memory.def"
 #include "isa/opcodes_packed.def"
@@ -28,7 +29,8 @@ const OpcodeInfo& info(Opcode opcode) { return kRows[static_cast<std::size_t>(op
 bool has_op_sel(Opcode opcode) {
   const OpcodeInfo& row = info(opcode);
   if (row.encoding != Encoding::vop3 || row.name.find("_legacy_") != std::string_view::npos) return false;
-  if (row.name.starts_with("v_cvt_pk_fp8") || row.name.starts_with("v_cvt_pk_bf8") || row.name.starts_with("v_cvt_sr_")) {
+  if (row.name.starts_with("v_cvt_pk_fp8") || row.name.starts_with("v_cvt_pk_bf8") ||
+      row.name.starts_with("v_cvt_sr_")) {
     return true;
   }
   const auto half = [](Type type) { return type == Type::f16 || type == Type::i16 || type == Type::u16; };

@@ -4,8 +4,9 @@
 //
 //     OPCODE(name, encoding, code, destination, source 0, source 1, source 2, traits)
 //
-// `code` is the opcode field of the encoding named. VOP1, VOP2 and VOPC instructions also exist as VOP3 (their code
-// plus a fixed number), and most of them with SDWA and DPP, under the same Opcode; Instruction::encoding tells.
+// `code` is the opcode field of the encoding named. VOP1, VOP2 and VOPC instructions also exist as VOP3
+// (their code plus a fixed number), and most of them with SDWA and DPP, under the same Opcode;
+// Instruction::encoding tells.
 #ifndef VIRTUAL_ROCM_NATIVE_ISA_OPCODE_HPP_
 #define VIRTUAL_ROCM_NATIVE_ISA_OPCODE_HPP_
 
@@ -37,7 +38,8 @@ enum class Encoding : std::uint8_t {
 };
 
 // What an operand holds. It gives the number of registers, the meaning of an inline constant, and whether the
-// floating-point modifiers apply. p… are packed: two halves in one register (pf16, pi16) or a register pair (pf32).
+// floating-point modifiers apply. p… are packed: two halves in one register (pf16, pi16) or a register pair
+// (pf32).
 enum class Type : std::uint8_t {
   none,
   b16,
@@ -138,7 +140,8 @@ constexpr unsigned registers(Type type) {
 }
 
 constexpr bool is_float(Type type) {
-  return type == Type::f16 || type == Type::f32 || type == Type::f64 || type == Type::pf16 || type == Type::pf32;
+  return type == Type::f16 || type == Type::f32 || type == Type::f64 || type == Type::pf16 ||
+         type == Type::pf32;
 }
 
 // Whether its VOP3 form selects halves of 16-bit operands.

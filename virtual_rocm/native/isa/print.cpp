@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Prints an instruction as llvm-objdump does. Its text is the independent witness that the decoder is right, so what is
-// printed here follows its habits even where they are odd.
+// Prints an instruction as llvm-objdump does. Its text is the independent witness that the decoder is right,
+// so what is printed here follows its habits even where they are odd.
 #include <bit>
 #include <cstdio>
 
@@ -12,7 +12,8 @@ namespace virtual_rocm::isa {
 namespace {
 
 constexpr const char* kFloatConstants[] = {"0.5", "-0.5", "1.0", "-1.0", "2.0", "-2.0", "4.0", "-4.0"};
-constexpr std::uint16_t kHalfConstants[] = {0x3800, 0xb800, 0x3c00, 0xbc00, 0x4000, 0xc000, 0x4400, 0xc400, 0x3118};
+constexpr std::uint16_t kHalfConstants[] = {0x3800, 0xb800, 0x3c00, 0xbc00, 0x4000,
+                                            0xc000, 0x4400, 0xc400, 0x3118};
 constexpr std::uint32_t kSingleConstants[] = {0x3f000000, 0xbf000000, 0x3f800000, 0xbf800000, 0x40000000,
                                               0xc0000000, 0x40800000, 0xc0800000, 0x3e22f983};
 
@@ -218,9 +219,12 @@ class Printer {
 
   void vector() {
     const bool has_short_form = row_.encoding != Encoding::vop3 && !row_.has(kNoSuffix);
-    if (in_.rearrange == Rearrange::sdwa) suffix_ = "_sdwa";
-    else if (in_.rearrange == Rearrange::dpp) suffix_ = "_dpp";
-    else if (has_short_form) suffix_ = in_.encoding == Encoding::vop3 ? "_e64" : "_e32";
+    if (in_.rearrange == Rearrange::sdwa)
+      suffix_ = "_sdwa";
+    else if (in_.rearrange == Rearrange::dpp)
+      suffix_ = "_dpp";
+    else if (has_short_form)
+      suffix_ = in_.encoding == Encoding::vop3 ? "_e64" : "_e32";
     if (row_.destination != Type::none) add(text(in_.destination, row_.destination));
     if (in_.second_destination != operand::kNone) add(text(in_.second_destination, Type::b64));
     const bool literal_inside = row_.has(kLiteralMiddle) || row_.has(kLiteralLast);
@@ -264,7 +268,8 @@ class Printer {
 
   void sdwa() {
     const Sdwa word{in_.extra};
-    if (in_.encoding != Encoding::vopc && row_.destination != Type::none && !has_sdwa_source_only(in_.opcode)) {
+    if (in_.encoding != Encoding::vopc && row_.destination != Type::none &&
+        !has_sdwa_source_only(in_.opcode)) {
       note("dst_sel:", selection_text(word.destination_select()));
       note("dst_unused:", unused_text(word.destination_unused()));
     }
@@ -307,13 +312,17 @@ class Printer {
     if (broadcast_size != 0) note("cbsz:", std::to_string(broadcast_size));
     if (broadcast_id != 0) note("abid:", std::to_string(broadcast_id));
     if (permutation == 0) return;
-    if (row_.name.starts_with("v_mfma_f64")) note(bit_list("neg", permutation, 3));
-    else note("blgp:", std::to_string(permutation));
+    if (row_.name.starts_with("v_mfma_f64"))
+      note(bit_list("neg", permutation, 3));
+    else
+      note("blgp:", std::to_string(permutation));
   }
 
   void smem() {
-    if (row_.destination != Type::none) add(text(in_.destination, row_.destination));
-    else if (row_.source[0] != Type::none && row_.name.starts_with("s_atc_probe")) add(std::to_string(in_.destination));
+    if (row_.destination != Type::none)
+      add(text(in_.destination, row_.destination));
+    else if (row_.source[0] != Type::none && row_.name.starts_with("s_atc_probe"))
+      add(std::to_string(in_.destination));
     if (row_.source[0] == Type::none) return;
     add(source(0));
     const auto offset = static_cast<std::int32_t>(in_.immediate);
@@ -347,11 +356,15 @@ class Printer {
   void flat() {
     const bool has_scalar = in_.source[2] != operand::kNone;
     if (in_.destination != operand::kNone) add(text(in_.destination, row_.destination));
-    if (in_.source[0] == operand::kNone) add("off");
-    else add(text(in_.source[0], has_scalar || in_.encoding == Encoding::scratch ? Type::b32 : Type::b64));
+    if (in_.source[0] == operand::kNone)
+      add("off");
+    else
+      add(text(in_.source[0], has_scalar || in_.encoding == Encoding::scratch ? Type::b32 : Type::b64));
     if (in_.source[1] != operand::kNone) add(source(1));
-    if (has_scalar) add(text(in_.source[2], in_.encoding == Encoding::scratch ? Type::b32 : Type::b64));
-    else if (in_.encoding != Encoding::flat) add("off");
+    if (has_scalar)
+      add(text(in_.source[2], in_.encoding == Encoding::scratch ? Type::b32 : Type::b64));
+    else if (in_.encoding != Encoding::flat)
+      add("off");
     if (in_.immediate != 0) note("offset:", std::to_string(static_cast<std::int32_t>(in_.immediate)));
     cache_bits();
   }

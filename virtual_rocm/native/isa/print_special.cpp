@@ -29,9 +29,17 @@ std::string counters_text(std::uint32_t immediate) {
 }
 
 std::string message_text(std::uint32_t immediate) {
-  constexpr const char* kMessages[] = {"",           "INTERRUPT",      "GS",           "GS_DONE",
-                                       "SAVEWAVE",   "STALL_WAVE_GEN", "HALT_WAVES",   "ORDERED_PS_DONE",
-                                       "EARLY_PRIM_DEALLOC", "GS_ALLOC_REQ", "GET_DOORBELL"};
+  constexpr const char* kMessages[] = {"",
+                                       "INTERRUPT",
+                                       "GS",
+                                       "GS_DONE",
+                                       "SAVEWAVE",
+                                       "STALL_WAVE_GEN",
+                                       "HALT_WAVES",
+                                       "ORDERED_PS_DONE",
+                                       "EARLY_PRIM_DEALLOC",
+                                       "GS_ALLOC_REQ",
+                                       "GET_DOORBELL"};
   constexpr const char* kGeometry[] = {"GS_OP_NOP", "GS_OP_CUT", "GS_OP_EMIT", "GS_OP_EMIT_CUT"};
   const unsigned message = immediate & 15;
   const unsigned operation = immediate >> 4 & 7;
@@ -44,7 +52,8 @@ std::string message_text(std::uint32_t immediate) {
   if (!geometry && message != 0 && message < 11 && operation == 0 && stream == 0) {
     return std::string("sendmsg(MSG_") + kMessages[message] + ")";
   }
-  return "sendmsg(" + std::to_string(message) + ", " + std::to_string(operation) + ", " + std::to_string(stream) + ")";
+  return "sendmsg(" + std::to_string(message) + ", " + std::to_string(operation) + ", " +
+         std::to_string(stream) + ")";
 }
 
 }  // namespace
@@ -65,16 +74,23 @@ std::string hardware_register_text(std::uint32_t immediate) {
   const unsigned number = immediate & 63;
   const unsigned offset = immediate >> 6 & 31;
   const unsigned width = (immediate >> 11) + 1;
-  constexpr const char* kLow[] = {nullptr, "MODE", "STATUS", "TRAPSTS", "HW_ID", "GPR_ALLOC", "LDS_ALLOC", "IB_STS"};
-  constexpr const char* kHigh[] = {"SH_MEM_BASES",           "TBA_LO",
-                                   "TBA_HI",                 "TMA_LO",
-                                   "TMA_HI",                 "XCC_ID",
-                                   "SQ_PERF_SNAPSHOT_DATA",  "SQ_PERF_SNAPSHOT_DATA1",
-                                   "SQ_PERF_SNAPSHOT_PC_LO", "SQ_PERF_SNAPSHOT_PC_HI"};
+  constexpr const char* kLow[] = {nullptr, "MODE",      "STATUS",    "TRAPSTS",
+                                  "HW_ID", "GPR_ALLOC", "LDS_ALLOC", "IB_STS"};
+  constexpr const char* kHigh[] = {"SH_MEM_BASES",
+                                   "TBA_LO",
+                                   "TBA_HI",
+                                   "TMA_LO",
+                                   "TMA_HI",
+                                   "XCC_ID",
+                                   "SQ_PERF_SNAPSHOT_DATA",
+                                   "SQ_PERF_SNAPSHOT_DATA1",
+                                   "SQ_PERF_SNAPSHOT_PC_LO",
+                                   "SQ_PERF_SNAPSHOT_PC_HI"};
   const char* known = nullptr;
   if (number < 8) known = kLow[number];
   if (number >= 15 && number < 25) known = kHigh[number - 15];
-  std::string out = known != nullptr ? std::string("hwreg(HW_REG_") + known : "hwreg(" + std::to_string(number);
+  std::string out =
+      known != nullptr ? std::string("hwreg(HW_REG_") + known : "hwreg(" + std::to_string(number);
   if (offset != 0 || width != 32) out += ", " + std::to_string(offset) + ", " + std::to_string(width);
   return out + ")";
 }
@@ -134,10 +150,16 @@ std::string dpp_text(Dpp word) {
         out = "row_ror:" + std::to_string(amount);
         break;
       case 0x13:
-        out = amount == 0 ? "wave_shl:1" : amount == 4 ? "wave_rol:1" : amount == 8 ? "wave_shr:1" : "wave_ror:1";
+        out = amount == 0   ? "wave_shl:1"
+              : amount == 4 ? "wave_rol:1"
+              : amount == 8 ? "wave_shr:1"
+                            : "wave_ror:1";
         break;
       case 0x14:
-        out = amount == 0 ? "row_mirror" : amount == 1 ? "row_half_mirror" : amount == 2 ? "row_bcast:15" : "row_bcast:31";
+        out = amount == 0   ? "row_mirror"
+              : amount == 1 ? "row_half_mirror"
+              : amount == 2 ? "row_bcast:15"
+                            : "row_bcast:31";
         break;
       default:
         out = "row_newbcast:" + std::to_string(amount);
@@ -186,8 +208,8 @@ const char* unused_text(unsigned unused) {
 }
 
 bool has_sdwa_source_only(Opcode opcode) {
-  return opcode == Opcode::v_cvt_f32_fp8 || opcode == Opcode::v_cvt_f32_bf8 || opcode == Opcode::v_cvt_pk_f32_fp8 ||
-         opcode == Opcode::v_cvt_pk_f32_bf8;
+  return opcode == Opcode::v_cvt_f32_fp8 || opcode == Opcode::v_cvt_f32_bf8 ||
+         opcode == Opcode::v_cvt_pk_f32_fp8 || opcode == Opcode::v_cvt_pk_f32_bf8;
 }
 
 }  // namespace virtual_rocm::isa

@@ -13,7 +13,8 @@ namespace virtual_rocm::isa {
 
 std::string gpr_index_text(std::uint32_t mask);
 std::string hardware_register_text(std::uint32_t immediate);
-std::string program_control_text(Opcode opcode, std::uint32_t immediate);  // SOPP's operand, empty if there is none
+std::string program_control_text(Opcode opcode,
+                                 std::uint32_t immediate);  // SOPP's operand, empty if there is none
 std::string dpp_text(Dpp word);
 std::string swizzle_text(std::uint32_t offset);
 const char* selection_text(unsigned selection);

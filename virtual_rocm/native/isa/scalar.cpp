@@ -51,21 +51,37 @@ Word logic(u32& scc, Word a, Word b) {
   return out;
 }
 template <typename Word>
-Word op_and(Word a, Word b) { return a & b; }
+Word op_and(Word a, Word b) {
+  return a & b;
+}
 template <typename Word>
-Word op_or(Word a, Word b) { return a | b; }
+Word op_or(Word a, Word b) {
+  return a | b;
+}
 template <typename Word>
-Word op_xor(Word a, Word b) { return a ^ b; }
+Word op_xor(Word a, Word b) {
+  return a ^ b;
+}
 template <typename Word>
-Word op_andn2(Word a, Word b) { return a & ~b; }
+Word op_andn2(Word a, Word b) {
+  return a & ~b;
+}
 template <typename Word>
-Word op_orn2(Word a, Word b) { return a | ~b; }
+Word op_orn2(Word a, Word b) {
+  return a | ~b;
+}
 template <typename Word>
-Word op_nand(Word a, Word b) { return ~(a & b); }
+Word op_nand(Word a, Word b) {
+  return ~(a & b);
+}
 template <typename Word>
-Word op_nor(Word a, Word b) { return ~(a | b); }
+Word op_nor(Word a, Word b) {
+  return ~(a | b);
+}
 template <typename Word>
-Word op_xnor(Word a, Word b) { return ~(a ^ b); }
+Word op_xnor(Word a, Word b) {
+  return ~(a ^ b);
+}
 u64 op_andn1(u64 a, u64 b) { return ~a & b; }
 u64 op_orn1(u64 a, u64 b) { return ~a | b; }
 
@@ -75,10 +91,22 @@ Word non_zero(u32& scc, Word out) {
   return out;
 }
 
-u32 add_u(u32& scc, u32 a, u32 b) { scc = a + b < a; return a + b; }
-u32 sub_u(u32& scc, u32 a, u32 b) { scc = a < b; return a - b; }
-u32 add_i(u32& scc, u32 a, u32 b) { scc = (~(a ^ b) & (a ^ (a + b))) >> 31; return a + b; }
-u32 sub_i(u32& scc, u32 a, u32 b) { scc = ((a ^ b) & (a ^ (a - b))) >> 31; return a - b; }
+u32 add_u(u32& scc, u32 a, u32 b) {
+  scc = a + b < a;
+  return a + b;
+}
+u32 sub_u(u32& scc, u32 a, u32 b) {
+  scc = a < b;
+  return a - b;
+}
+u32 add_i(u32& scc, u32 a, u32 b) {
+  scc = (~(a ^ b) & (a ^ (a + b))) >> 31;
+  return a + b;
+}
+u32 sub_i(u32& scc, u32 a, u32 b) {
+  scc = ((a ^ b) & (a ^ (a - b))) >> 31;
+  return a - b;
+}
 u32 addc(u32& scc, u32 a, u32 b) {
   const u64 sum = static_cast<u64>(a) + b + scc;
   scc = sum >> 32 != 0;
@@ -89,26 +117,43 @@ u32 subb(u32& scc, u32 a, u32 b) {
   scc = difference >> 32 != 0;
   return static_cast<u32>(difference);
 }
-u32 min_i(u32& scc, u32 a, u32 b) { scc = s(a) < s(b); return scc ? a : b; }
-u32 max_i(u32& scc, u32 a, u32 b) { scc = s(a) > s(b); return scc ? a : b; }
-u32 min_u(u32& scc, u32 a, u32 b) { scc = a < b; return scc ? a : b; }
-u32 max_u(u32& scc, u32 a, u32 b) { scc = a > b; return scc ? a : b; }
+u32 min_i(u32& scc, u32 a, u32 b) {
+  scc = s(a) < s(b);
+  return scc ? a : b;
+}
+u32 max_i(u32& scc, u32 a, u32 b) {
+  scc = s(a) > s(b);
+  return scc ? a : b;
+}
+u32 min_u(u32& scc, u32 a, u32 b) {
+  scc = a < b;
+  return scc ? a : b;
+}
+u32 max_u(u32& scc, u32 a, u32 b) {
+  scc = a > b;
+  return scc ? a : b;
+}
 template <typename Word>
-Word cselect(u32& scc, Word a, Word b) { return scc ? a : b; }
+Word cselect(u32& scc, Word a, Word b) {
+  return scc ? a : b;
+}
 
 u32 lshl(u32& scc, u32 a, u32 b) { return non_zero(scc, a << (b & 31)); }
 u32 lshr(u32& scc, u32 a, u32 b) { return non_zero(scc, a >> (b & 31)); }
 u32 ashr(u32& scc, u32 a, u32 b) { return non_zero(scc, u(s(a) >> (b & 31))); }
 u64 lshl64(u32& scc, u64 a, u32 b) { return non_zero(scc, a << (b & 63)); }
 u64 lshr64(u32& scc, u64 a, u32 b) { return non_zero(scc, a >> (b & 63)); }
-u64 ashr64(u32& scc, u64 a, u32 b) { return non_zero(scc, static_cast<u64>(static_cast<i64>(a) >> (b & 63))); }
+u64 ashr64(u32& scc, u64 a, u32 b) {
+  return non_zero(scc, static_cast<u64>(static_cast<i64>(a) >> (b & 63)));
+}
 u32 bfm(u32&, u32 a, u32 b) { return ((1u << (a & 31)) - 1) << (b & 31); }
 u64 bfm64(u32&, u32 a, u32 b) { return ((u64{1} << (a & 63)) - 1) << (b & 63); }
 u32 mul(u32&, u32 a, u32 b) { return a * b; }
 u32 mul_hi_u(u32&, u32 a, u32 b) { return static_cast<u32>(static_cast<u64>(a) * b >> 32); }
 u32 mul_hi_i(u32&, u32 a, u32 b) { return static_cast<u32>(static_cast<i64>(s(a)) * s(b) >> 32); }
 
-// The field of `bits` bits from `offset` on, both as the second source packs them (offset low, width from bit 16).
+// The field of `bits` bits from `offset` on, both as the second source packs them (offset low, width from bit
+// 16).
 template <typename Word>
 Word field(Word a, u32 b, bool is_signed) {
   constexpr u32 kBits = 8 * sizeof(Word);
@@ -142,9 +187,13 @@ u32 pack_lh(u32&, u32 a, u32 b) { return (a & 0xffff) | (b & 0xffff0000); }
 u32 pack_hh(u32&, u32 a, u32 b) { return a >> 16 | (b & 0xffff0000); }
 
 template <typename Word>
-Word mov(u32&, Word a) { return a; }
+Word mov(u32&, Word a) {
+  return a;
+}
 template <typename Word>
-Word bit_not(u32& scc, Word a) { return non_zero(scc, static_cast<Word>(~a)); }
+Word bit_not(u32& scc, Word a) {
+  return non_zero(scc, static_cast<Word>(~a));
+}
 // Each group of four bits becomes all ones if any of them is set.
 template <typename Word>
 Word wqm(u32& scc, Word a) {
@@ -165,15 +214,25 @@ Word reverse(u32&, Word a) {
   return out;
 }
 template <typename Word>
-u32 bcnt0(u32& scc, Word a) { return non_zero(scc, u(std::popcount(static_cast<Word>(~a)))); }
+u32 bcnt0(u32& scc, Word a) {
+  return non_zero(scc, u(std::popcount(static_cast<Word>(~a))));
+}
 template <typename Word>
-u32 bcnt1(u32& scc, Word a) { return non_zero(scc, u(std::popcount(a))); }
+u32 bcnt1(u32& scc, Word a) {
+  return non_zero(scc, u(std::popcount(a)));
+}
 template <typename Word>
-u32 first_low(u32&, Word a) { return a == 0 ? ~0u : u(std::countr_zero(a)); }
+u32 first_low(u32&, Word a) {
+  return a == 0 ? ~0u : u(std::countr_zero(a));
+}
 template <typename Word>
-u32 first_low_zero(u32& scc, Word a) { return first_low(scc, static_cast<Word>(~a)); }
+u32 first_low_zero(u32& scc, Word a) {
+  return first_low(scc, static_cast<Word>(~a));
+}
 template <typename Word>
-u32 first_high(u32&, Word a) { return a == 0 ? ~0u : u(std::countl_zero(a)); }
+u32 first_high(u32&, Word a) {
+  return a == 0 ? ~0u : u(std::countl_zero(a));
+}
 template <typename Word>
 u32 first_high_signed(u32& scc, Word a) {
   return first_high(scc, static_cast<std::make_signed_t<Word>>(a) < 0 ? static_cast<Word>(~a) : a);
@@ -188,15 +247,24 @@ u64 bitreplicate(u32&, u32 a) {
 }
 
 template <typename Word, typename Compare>
-void compare(u32& scc, Word a, Word b) { scc = Compare()(a, b); }
+void compare(u32& scc, Word a, Word b) {
+  scc = Compare()(a, b);
+}
 template <typename Compare>
-void compare_signed(u32& scc, u32 a, u32 b) { scc = Compare()(s(a), s(b)); }
+void compare_signed(u32& scc, u32 a, u32 b) {
+  scc = Compare()(s(a), s(b));
+}
 template <bool kWanted>
-void bitcmp(u32& scc, u32 a, u32 b) { scc = (a >> (b & 31) & 1) == kWanted; }
+void bitcmp(u32& scc, u32 a, u32 b) {
+  scc = (a >> (b & 31) & 1) == kWanted;
+}
 template <bool kWanted>
-void bitcmp64(u32& scc, u64 a, u32 b) { scc = (a >> (b & 63) & 1) == kWanted; }
+void bitcmp64(u32& scc, u64 a, u32 b) {
+  scc = (a >> (b & 63) & 1) == kWanted;
+}
 
-// --- Those that need the wave ------------------------------------------------------------------------------------
+// --- Those that need the wave
+// ------------------------------------------------------------------------------------
 
 template <u64 (*kOperation)(u64, u64), bool kSaves>
 const Operation* change_exec(const Operation* operation, Wave* wave) {
@@ -229,8 +297,10 @@ template <typename Word, bool kSource>
 const Operation* move_relative(const Operation* operation, Wave* wave) {
   const u32 distance = wave->scalar[engine::operand::kM0] * static_cast<u32>(sizeof(u32));
   Operation shifted = *operation;
-  if (kSource) shifted.source[0] += distance;
-  else shifted.destination += distance;
+  if (kSource)
+    shifted.source[0] += distance;
+  else
+    shifted.destination += distance;
   const u32 last = engine::scalar_offset(operand::kFlatScratch) - static_cast<u32>(sizeof(Word));
   const u32 used = kSource ? shifted.source[0] : shifted.destination;
   if (used > last || used < engine::scalar_offset(0)) return operation + 1;  // outside the SGPRs: no effect
@@ -242,7 +312,8 @@ const Operation* move_relative(const Operation* operation, Wave* wave) {
 template <u32 (*kFunction)(u32&, u32, u32)>
 const Operation* with_immediate(const Operation* operation, Wave* wave) {
   u32* const destination = wave->at<u32>(operation->destination);
-  *destination = kFunction(wave->scalar[engine::operand::kScc], *destination, static_cast<u32>(operation->immediate));
+  *destination =
+      kFunction(wave->scalar[engine::operand::kScc], *destination, static_cast<u32>(operation->immediate));
   return operation + 1;
 }
 template <void (*kFunction)(u32&, u32, u32), bool kUnsigned>

@@ -30,14 +30,15 @@ const HandlerTable& table() {
 }
 
 bool is_half(Type type) {
-  return type == Type::f16 || type == Type::i16 || type == Type::u16 || type == Type::b16 || type == Type::pf16 ||
-         type == Type::pi16;
+  return type == Type::f16 || type == Type::i16 || type == Type::u16 || type == Type::b16 ||
+         type == Type::pf16 || type == Type::pi16;
 }
 
 // A literal as an operand of this type sees it.
 std::uint64_t literal(std::uint32_t value, Type type) {
   if (type == Type::f64) return static_cast<std::uint64_t>(value) << 32;
-  if (type == Type::i64) return static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(value)));
+  if (type == Type::i64)
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(value)));
   return value;
 }
 
@@ -139,16 +140,18 @@ class Lowering {
   }
 
   bool choose(unsigned scalars) {
-    const bool integer_clamp = in_.has(kClamp) && !is_float(row_.destination) && in_.encoding != Encoding::vopc &&
-                               !row_.has(kScalarDestination);
+    const bool integer_clamp = in_.has(kClamp) && !is_float(row_.destination) &&
+                               in_.encoding != Encoding::vopc && !row_.has(kScalarDestination);
     if (integer_clamp) {
       out_.handler = handlers_.saturating;
     } else if (needs_modified()) {
       out_.handler = handlers_.modified;
     } else if ((in_.negate | in_.absolute) != 0) {
       out_.handler = handlers_.negated[scalars];
-      if (out_.handler != nullptr) out_.immediate = signs();
-      else out_.handler = handlers_.modified;
+      if (out_.handler != nullptr)
+        out_.immediate = signs();
+      else
+        out_.handler = handlers_.modified;
     } else {
       out_.handler = handlers_.plain[scalars];
       if (out_.handler == nullptr) out_.handler = handlers_.modified;
@@ -157,7 +160,8 @@ class Lowering {
   }
 
   std::uint64_t signs() const {
-    std::uint64_t out = static_cast<std::uint64_t>(in_.negate) | static_cast<std::uint64_t>(in_.absolute) << 4;
+    std::uint64_t out = static_cast<std::uint64_t>(in_.negate) | static_cast<std::uint64_t>(in_.absolute)
+                                                                     << 4;
     for (unsigned index = 0; index < handlers_.sources; ++index) {
       if (source_type(index) == Type::f16) out |= std::uint64_t{1} << (8 + index);
     }

@@ -9,9 +9,10 @@
 
 namespace virtual_rocm::isa {
 
-// Sets handler, destination, source and immediate of `operation` for an instruction of the scalar or vector ALUs, and
-// copies the instruction into it. False for what the engine executes itself (memory, branches, waits, barriers, traps,
-// s_getreg and s_setreg) and for what is not implemented, or not with these modifiers; then nothing is changed.
+// Sets handler, destination, source and immediate of `operation` for an instruction of the scalar or vector
+// ALUs, and copies the instruction into it. False for what the engine executes itself (memory, branches,
+// waits, barriers, traps, s_getreg and s_setreg) and for what is not implemented, or not with these
+// modifiers; then nothing is changed.
 bool lower_alu(const Instruction& instruction, engine::Operation& operation);
 
 }  // namespace virtual_rocm::isa

@@ -9,8 +9,8 @@ namespace {
 using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 
-// The sixteen relations of floating-point comparisons, by opcode: bits of "less", "equal", "greater", and the last eight
-// are the negations of the first.
+// The sixteen relations of floating-point comparisons, by opcode: bits of "less", "equal", "greater", and the
+// last eight are the negations of the first.
 template <typename Value, unsigned kRelation>
 bool holds_float(Value x, Value y) {
   if constexpr (kRelation == 0) return false;
@@ -21,7 +21,7 @@ bool holds_float(Value x, Value y) {
   if constexpr (kRelation == 5) return x < y || x > y;
   if constexpr (kRelation == 6) return x >= y;
   if constexpr (kRelation == 7) return x == x && y == y;
-  return !holds_float<Value, (15 - kRelation) & 7>(x, y);
+  return !holds_float < Value, (15 - kRelation) & 7 > (x, y);
 }
 
 template <typename Value, unsigned kRelation>
@@ -79,7 +79,8 @@ struct WideTest {
   }
 };
 
-// Source 1 is a set of classes: signaling NaN, quiet NaN, −inf, −normal, −denormal, −0, +0, +denormal, +normal, +inf.
+// Source 1 is a set of classes: signaling NaN, quiet NaN, −inf, −normal, −denormal, −0, +0, +denormal,
+// +normal, +inf.
 template <typename Format>
 struct ClassTest {
   using Word = typename Format::Word;
@@ -90,11 +91,16 @@ struct ClassTest {
     const Word magnitude = a & kMagnitude;
     const bool negative = a & Format::kSign;
     unsigned bit;
-    if (magnitude > Format::kInfinity) bit = magnitude & Format::kQuiet ? 1 : 0;
-    else if (magnitude == Format::kInfinity) bit = negative ? 2 : 9;
-    else if (magnitude >> Format::kFraction != 0) bit = negative ? 3 : 8;
-    else if (magnitude != 0) bit = negative ? 4 : 7;
-    else bit = negative ? 5 : 6;
+    if (magnitude > Format::kInfinity)
+      bit = magnitude & Format::kQuiet ? 1 : 0;
+    else if (magnitude == Format::kInfinity)
+      bit = negative ? 2 : 9;
+    else if (magnitude >> Format::kFraction != 0)
+      bit = negative ? 3 : 8;
+    else if (magnitude != 0)
+      bit = negative ? 4 : 7;
+    else
+      bit = negative ? 5 : 6;
     return classes >> bit & 1;
   }
 };
@@ -109,7 +115,8 @@ template <typename Test>
 __attribute__((noinline)) u64 compare_operands(const ModifiedOperands& operands) {
   u64 mask = 0;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const bool holds = Test::test(operands.get<typename Test::Word>(0, lane), operands.get<typename Test::Second>(1, lane));
+    const bool holds =
+        Test::test(operands.get<typename Test::Word>(0, lane), operands.get<typename Test::Second>(1, lane));
     if (holds) mask |= u64{1} << lane;
   }
   return mask;
@@ -134,7 +141,7 @@ const Operation* compare(const Operation* operation, Wave* wave) {
   const Source<typename Test::Word, (kScalars & 1) != 0, false> left(operation, wave, 0);
   const Source<typename Test::Second, (kScalars & 2) != 0, false> right(operation, wave, 1);
   alignas(64) u32 out[kLanes];
-#pragma GCC ivdep
+  VIRTUAL_ROCM_LANE_LOOP
   for (unsigned lane = 0; lane < kLanes; ++lane) out[lane] = Test::test(left[lane], right[lane]) ? ~0u : 0;
   store_mask<kWritesExec>(operation, wave, collect_mask(out) & wave->exec());
   return operation + 1;
@@ -167,7 +174,9 @@ void add_float(HandlerTable& table, Opcode first, Opcode first_exec, std::index_
 
 template <typename Register, typename Value, std::size_t... kRelation>
 void add_integers(HandlerTable& table, Opcode first, Opcode first_exec, std::index_sequence<kRelation...>) {
-  (add_test<IntegerTest<Register, Value, kRelation>>(table, after(first, kRelation), after(first_exec, kRelation)), ...);
+  (add_test<IntegerTest<Register, Value, kRelation>>(table, after(first, kRelation),
+                                                     after(first_exec, kRelation)),
+   ...);
 }
 
 template <bool kSigned, std::size_t... kRelation>

@@ -10,7 +10,8 @@ using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 using i32 = std::int32_t;
 
-// Towards zero, saturating, NaN to zero. The clamped value is converted in every lane, so that there is no branch.
+// Towards zero, saturating, NaN to zero. The clamped value is converted in every lane, so that there is no
+// branch.
 u32 to_i32(float x) {
   const float inside = x >= -0x1p31f ? x : -0x1p31f;
   const i32 converted = static_cast<i32>(inside < 0x1p31f ? inside : 0.0f);
@@ -79,8 +80,12 @@ u32 normalised_u16(float x) {
   const float inside = x > 0 ? (x > 1 ? 1.0f : x) : 0.0f;
   return static_cast<u32>(std::lrint(static_cast<double>(inside) * 65535));
 }
-u32 pack_normalised_i16(u32 a, u32 b) { return normalised_i16(as_float(a)) | normalised_i16(as_float(b)) << 16; }
-u32 pack_normalised_u16(u32 a, u32 b) { return normalised_u16(as_float(a)) | normalised_u16(as_float(b)) << 16; }
+u32 pack_normalised_i16(u32 a, u32 b) {
+  return normalised_i16(as_float(a)) | normalised_i16(as_float(b)) << 16;
+}
+u32 pack_normalised_u16(u32 a, u32 b) {
+  return normalised_u16(as_float(a)) | normalised_u16(as_float(b)) << 16;
+}
 u32 pack_normalised_i16_half(u32 a, u32 b) {
   return normalised_i16(half_to_float(a)) | normalised_i16(half_to_float(b)) << 16;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The three instructions that make a correctly rounded division out of an approximate reciprocal: v_div_scale brings the
-// operands into a range where the refinement cannot overflow or lose bits, v_div_fmas is its last step and undoes the
-// scale, v_div_fixup supplies what the refinement cannot: zeros, infinities, NaNs.
+// The three instructions that make a correctly rounded division out of an approximate reciprocal: v_div_scale
+// brings the operands into a range where the refinement cannot overflow or lose bits, v_div_fmas is its last
+// step and undoes the scale, v_div_fixup supplies what the refinement cannot: zeros, infinities, NaNs.
 #include "isa/floats.hpp"
 
 namespace virtual_rocm::isa {
@@ -43,24 +43,27 @@ Scaled<typename Format::Word> scale(typename Format::Word a, typename Format::Wo
   const auto times = [a](int power) { return Format::bits(std::ldexp(Format::value(a), power)); };
   const bool wants_denominator = Format::value(a) == d;
   const bool wants_numerator = Format::value(a) == n;
-  if (n == 0 || d == 0) return {static_cast<typename Format::Word>(Format::kInfinity | Format::kQuiet), false};
+  if (n == 0 || d == 0)
+    return {static_cast<typename Format::Word>(Format::kInfinity | Format::kQuiet), false};
   if (exponent<Format>(numerator) - exponent<Format>(denominator) >= Scale::kDistance) {
     return {wants_denominator ? times(Scale::kPower) : a, true};
   }
   if (is_denormal<Format>(denominator)) return {times(Scale::kPower), false};
   const bool reciprocal_is_denormal = is_denormal<Format>(Format::bits(Value{1} / d));
-  // A quotient that underflows altogether counts too: unscaled operands would be brought up, and the denominator overflow.
+  // A quotient that underflows altogether counts too: unscaled operands would be brought up, and the
+  // denominator overflow.
   const bool quotient_is_denormal = exponent<Format>(Format::bits(n / d)) == 0;
   // The denominator comes down alone, so the quotient goes up, and v_div_fmas takes it down again.
-  if (reciprocal_is_denormal && quotient_is_denormal) return {wants_denominator ? times(-Scale::kPower) : a, true};
+  if (reciprocal_is_denormal && quotient_is_denormal)
+    return {wants_denominator ? times(-Scale::kPower) : a, true};
   if (reciprocal_is_denormal) return {times(-Scale::kPower), false};
   if (quotient_is_denormal) return {wants_numerator ? times(Scale::kPower) : a, true};
   if (exponent<Format>(numerator) <= Scale::kTiny) return {times(Scale::kPower), false};
   return {a, false};
 }
 
-// a·b + c times a power of two, rounded once. Wide has room for the exact product; the sum is rounded to odd in it, so that
-// the last rounding sees whether anything was lost.
+// a·b + c times a power of two, rounded once. Wide has room for the exact product; the sum is rounded to odd
+// in it, so that the last rounding sees whether anything was lost.
 template <typename Value, typename Wide>
 Value fma_scaled(Value a, Value b, Value c, Wide factor) {
   const Wide product = static_cast<Wide>(a) * static_cast<Wide>(b);
@@ -89,7 +92,8 @@ Value fma_scaled(Value a, Value b, Value c, Wide factor) {
 __extension__ using Quad = __float128;
 
 template <typename Format>
-typename Format::Word fused(typename Format::Word a, typename Format::Word b, typename Format::Word c, bool scaled) {
+typename Format::Word fused(typename Format::Word a, typename Format::Word b, typename Format::Word c,
+                            bool scaled) {
   if constexpr (std::is_same_v<Format, Single>) {
     if (!scaled) return as_bits(__builtin_fmaf(as_float(a), as_float(b), as_float(c)));
     const double factor = exponent<Single>(c) > Single::kBias ? 0x1p64 : 0x1p-64;
@@ -117,7 +121,8 @@ typename Format::Word fixup(typename Format::Word quotient, typename Format::Wor
   if (d == Format::kInfinity && n == Format::kInfinity) return kInvalid;
   if (d == 0 || n == Format::kInfinity) return sign | Format::kInfinity;
   if (d == Format::kInfinity || n == 0) return sign;
-  if (exponent<Format>(numerator) - exponent<Format>(denominator) < -(Format::kBias + Format::kFraction)) return sign;
+  if (exponent<Format>(numerator) - exponent<Format>(denominator) < -(Format::kBias + Format::kFraction))
+    return sign;
   // Finite operands whose refinement overflowed on the way.
   if (q > Format::kInfinity) return sign | Format::kInfinity;
   return sign | q;
@@ -134,8 +139,9 @@ const Operation* div_scale(const Operation* operation, Wave* wave) {
   for (unsigned index = 0; index < 3; ++index) load_modified(*operation, *wave, index, operands);
   std::uint64_t flags = 0;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
-    const auto [value, flag] = scale<Format, Scale>(rows_at<Format>(operands, 0, lane), rows_at<Format>(operands, 1, lane),
-                                                    rows_at<Format>(operands, 2, lane));
+    const auto [value, flag] =
+        scale<Format, Scale>(rows_at<Format>(operands, 0, lane), rows_at<Format>(operands, 1, lane),
+                             rows_at<Format>(operands, 2, lane));
     store(operands.result, lane, value);
     if (flag) flags |= std::uint64_t{1} << lane;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Half-precision arithmetic, and 16-bit integers. Results have zeros in the upper half, except those of the instructions
-// that select a half of their destination (modified<> keeps the other).
+// Half-precision arithmetic, and 16-bit integers. Results have zeros in the upper half, except those of the
+// instructions that select a half of their destination (modified<> keeps the other).
 #include "isa/floats.hpp"
 
 namespace virtual_rocm::isa {
@@ -52,7 +52,9 @@ u32 max3_u16(u32 a, u32 b, u32 c) { return max_u16(max_u16(a, b), c); }
 u32 med3_u16(u32 a, u32 b, u32 c) { return max_u16(min_u16(a, b), min_u16(max_u16(a, b), c)); }
 
 u32 saturate_u(u32 value) { return value > 0xffff ? 0xffff : value; }
-u32 saturate_i(std::int64_t value) { return low(static_cast<i32>(value > 0x7fff ? 0x7fff : value < -0x8000 ? -0x8000 : value)); }
+u32 saturate_i(std::int64_t value) {
+  return low(static_cast<i32>(value > 0x7fff ? 0x7fff : value < -0x8000 ? -0x8000 : value));
+}
 u32 add_sat_u16(u32 a, u32 b) { return saturate_u(low(a) + low(b)); }
 u32 sub_sat_u16(u32 a, u32 b) { return low(a) < low(b) ? 0 : low(a) - low(b); }
 u32 subrev_sat_u16(u32 a, u32 b) { return sub_sat_u16(b, a); }

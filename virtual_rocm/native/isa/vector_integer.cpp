@@ -63,7 +63,9 @@ u32 first_high_signed(u32 a) { return first_high(s(a) < 0 ? ~a : a); }
 u32 add_sat_u(u32 a, u32 b) { return a + b < a ? 0xffffffff : a + b; }
 u32 sub_sat_u(u32 a, u32 b) { return a < b ? 0 : a - b; }
 u32 subrev_sat_u(u32 a, u32 b) { return sub_sat_u(b, a); }
-u32 clamp_i(i64 value) { return u(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : static_cast<i32>(value)); }
+u32 clamp_i(i64 value) {
+  return u(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : static_cast<i32>(value));
+}
 u32 add_sat_i(u32 a, u32 b) { return clamp_i(static_cast<i64>(s(a)) + s(b)); }
 u32 sub_sat_i(u32 a, u32 b) { return clamp_i(static_cast<i64>(s(a)) - s(b)); }
 

@@ -38,7 +38,9 @@ u32 lerp_u8(u32 a, u32 b, u32 c) {
   return out;
 }
 u32 alignbit(u32 a, u32 b, u32 c) { return static_cast<u32>((static_cast<u64>(a) << 32 | b) >> (c & 31)); }
-u32 alignbyte(u32 a, u32 b, u32 c) { return static_cast<u32>((static_cast<u64>(a) << 32 | b) >> (8 * (c & 3))); }
+u32 alignbyte(u32 a, u32 b, u32 c) {
+  return static_cast<u32>((static_cast<u64>(a) << 32 | b) >> (8 * (c & 3)));
+}
 u32 min3_i(u32 a, u32 b, u32 c) { return min_i(min_i(a, b), c); }
 u32 max3_i(u32 a, u32 b, u32 c) { return max_i(max_i(a, b), c); }
 u32 med3_i(u32 a, u32 b, u32 c) { return max_i(min_i(a, b), min_i(max_i(a, b), c)); }
@@ -70,9 +72,12 @@ u32 perm(u32 a, u32 b, u32 selectors) {
   for (unsigned shift = 0; shift < 32; shift += 8) {
     const u32 selector = selectors >> shift & 0xff;
     u32 byte = 0;
-    if (selector < 8) byte = static_cast<u32>(both >> (8 * selector)) & 0xff;
-    else if (selector < 12) byte = both >> (16 * (selector - 8) + 15) & 1 ? 0xff : 0;
-    else if (selector > 12) byte = 0xff;
+    if (selector < 8)
+      byte = static_cast<u32>(both >> (8 * selector)) & 0xff;
+    else if (selector < 12)
+      byte = both >> (16 * (selector - 8) + 15) & 1 ? 0xff : 0;
+    else if (selector > 12)
+      byte = 0xff;
     out |= byte << shift;
   }
   return out;
@@ -99,7 +104,8 @@ const Operation* perm_by_scalar(const Operation* operation, Wave* wave) {
   for (unsigned lane = 0; lane < kLanes; ++lane) highs[lane] = high[lane];
   for (unsigned lane = 0; lane < kLanes; ++lane) lows[lane] = low[lane];
   // The host shuffles bytes within groups of 16: the word's own place is added to each selector that is used.
-  const __m256i places = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+  const __m256i places =
+      _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
   const __m256i low_bytes = _mm256_add_epi8(_mm256_set1_epi32(static_cast<i32>(from_low)), places);
   const __m256i high_bytes = _mm256_add_epi8(_mm256_set1_epi32(static_cast<i32>(from_high)), places);
   const __m256i set = _mm256_set1_epi32(static_cast<i32>(ones));
@@ -126,13 +132,17 @@ u32 lshl_or(u32 a, u32 b, u32 c) { return a << (b & 31) | c; }
 u32 and_or(u32 a, u32 b, u32 c) { return (a & b) | c; }
 u32 or3(u32 a, u32 b, u32 c) { return a | b | c; }
 
-u32 clamp_i(i64 value) { return u(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : static_cast<i32>(value)); }
+u32 clamp_i(i64 value) {
+  return u(value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : static_cast<i32>(value));
+}
 u32 clamp_u(u64 value) { return value > UINT32_MAX ? UINT32_MAX : static_cast<u32>(value); }
-u32 mad_i24_sat(u32 a, u32 b, u32 c) { return clamp_i(static_cast<i64>(s(a << 8) >> 8) * (s(b << 8) >> 8) + s(c)); }
+u32 mad_i24_sat(u32 a, u32 b, u32 c) {
+  return clamp_i(static_cast<i64>(s(a << 8) >> 8) * (s(b << 8) >> 8) + s(c));
+}
 u32 mad_u24_sat(u32 a, u32 b, u32 c) { return clamp_u(static_cast<u64>(a & 0xffffff) * (b & 0xffffff) + c); }
 
-// Shifts of pairs without branches: by the amount modulo 32, then by a whole word. (x >> 1 >> (31 − n) is x >> (32 − n),
-// and 0 for n = 0.)
+// Shifts of pairs without branches: by the amount modulo 32, then by a whole word. (x >> 1 >> (31 − n) is x
+// >> (32 − n), and 0 for n = 0.)
 Pair lshlrev64(u32 a, Pair b) {
   const u32 amount = a & 31;
   const u32 low = b.low << amount;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Vector instructions that read or write a mask with one bit for each lane: selects, carries, wide multiply-adds, mbcnt.
+// Vector instructions that read or write a mask with one bit for each lane: selects, carries, wide
+// multiply-adds, mbcnt.
 #include "isa/handlers.hpp"
 
 namespace virtual_rocm::isa {
@@ -10,7 +11,9 @@ using u32 = std::uint32_t;
 using u64 = std::uint64_t;
 using i32 = std::int32_t;
 
-std::uint64_t mask_source(const Operation* operation, Wave* wave) { return scalar_value<u64>(operation, wave, 2); }
+std::uint64_t mask_source(const Operation* operation, Wave* wave) {
+  return scalar_value<u64>(operation, wave, 2);
+}
 
 template <unsigned kScalars>
 const Operation* select(const Operation* operation, Wave* wave) {
@@ -20,11 +23,11 @@ const Operation* select(const Operation* operation, Wave* wave) {
   expand_mask(mask_source(operation, wave), chosen);
   u32* const destination = wave->at<u32>(operation->destination);
   if (wave->exec() == kAllLanes) [[likely]] {
-#pragma GCC ivdep
+    VIRTUAL_ROCM_LANE_LOOP
     for (unsigned lane = 0; lane < kLanes; ++lane) destination[lane] = chosen[lane] ? one[lane] : zero[lane];
   } else {
     const u32* const masks = wave->masks();
-#pragma GCC ivdep
+    VIRTUAL_ROCM_LANE_LOOP
     for (unsigned lane = 0; lane < kLanes; ++lane) {
       const u32 value = chosen[lane] ? one[lane] : zero[lane];
       destination[lane] = masks[lane] ? value : destination[lane];
@@ -72,7 +75,7 @@ const Operation* with_carry(const Operation* operation, Wave* wave) {
   if constexpr (kCarryIn) expand_mask(mask_source(operation, wave), carries);
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
-#pragma GCC ivdep
+  VIRTUAL_ROCM_LANE_LOOP
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     const u32 a = left[lane];
     const u32 b = right[lane];
@@ -101,19 +104,23 @@ const Operation* with_carry_modified(const Operation* operation, Wave* wave) {
   store_modified(*operation, *wave, operands);
   // Lanes that DPP keeps from writing keep their bit too.
   const u64 writes = wave->exec() & operands.writable;
-  const u64 kept = wave->exec() & ~operands.writable & wave->scalar_pair(operation->instruction.second_destination);
+  const u64 kept =
+      wave->exec() & ~operands.writable & wave->scalar_pair(operation->instruction.second_destination);
   wave->set_scalar_pair(operation->instruction.second_destination, (collect_mask(out) & writes) | kept);
   return operation + 1;
 }
 
 template <typename Word, bool kScalar>
 __m256i eight(const Source<Word, kScalar, false>& source, const u32* rows, unsigned lane) {
-  if constexpr (kScalar) return _mm256_set1_epi32(static_cast<i32>(source[0]));
-  else return _mm256_load_si256(reinterpret_cast<const __m256i*>(rows + lane));
+  if constexpr (kScalar)
+    return _mm256_set1_epi32(static_cast<i32>(source[0]));
+  else
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(rows + lane));
 }
 
-// 32 × 32 + 64 bits; the second destination has the carry out of bit 63 (for signed operands, the sign of the exact sum).
-// Written for the host's vectors by hand, as compilers do not find this out and address arithmetic is full of it.
+// 32 × 32 + 64 bits; the second destination has the carry out of bit 63 (for signed operands, the sign of the
+// exact sum). Written for the host's vectors by hand, as compilers do not find this out and address
+// arithmetic is full of it.
 template <bool kSigned, unsigned kScalars>
 const Operation* multiply_add(const Operation* operation, Wave* wave) {
   const Source<u32, (kScalars & 1) != 0, false> left(operation, wave, 0);
@@ -153,7 +160,8 @@ const Operation* multiply_add(const Operation* operation, Wave* wave) {
     const __m256i high = _mm256_sub_epi32(partial, carry);
     __m256i out;
     if constexpr (kSigned) {
-      const __m256i changed = _mm256_andnot_si256(_mm256_xor_si256(high_product, c_high), _mm256_xor_si256(high_product, high));
+      const __m256i changed =
+          _mm256_andnot_si256(_mm256_xor_si256(high_product, c_high), _mm256_xor_si256(high_product, high));
       out = _mm256_xor_si256(high, changed);
     } else {
       const __m256i wrapped = _mm256_and_si256(carry, _mm256_cmpeq_epi32(high, _mm256_setzero_si256()));
@@ -193,7 +201,8 @@ const Operation* count_below(const Operation* operation, Wave* wave) {
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     counts[lane] = count_bits(bits[lane] & kBelow.words[lane]) + base[lane];
   }
-  for (unsigned lane = 0; lane < kLanes; ++lane) destination[lane] = masks[lane] ? counts[lane] : destination[lane];
+  for (unsigned lane = 0; lane < kLanes; ++lane)
+    destination[lane] = masks[lane] ? counts[lane] : destination[lane];
   return operation + 1;
 }
 
@@ -204,7 +213,7 @@ void fill(Handlers& row, std::index_sequence<kScalars...>) {
 
 template <unsigned kScalars>
 struct Select {
-  static constexpr Handler handler = &select<kScalars & 3>;
+  static constexpr Handler handler = &select < kScalars & 3 > ;
 };
 template <bool kHigh>
 struct Count {
@@ -224,7 +233,7 @@ template <typename Sum, bool kCarryIn>
 struct Carry {
   template <unsigned kScalars>
   struct Make {
-    static constexpr Handler handler = &with_carry<Sum, kCarryIn, kScalars & 3>;
+    static constexpr Handler handler = &with_carry < Sum, kCarryIn, kScalars & 3 > ;
   };
 };
 

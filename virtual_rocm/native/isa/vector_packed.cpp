@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// VOP3P: two 16-bit values in a register or two single-precision values in a pair, mixed precision, and dot products.
+// VOP3P: two 16-bit values in a register or two single-precision values in a pair, mixed precision, and dot
+// products.
 #include "isa/floats.hpp"
 
 namespace virtual_rocm::isa {
@@ -17,7 +18,8 @@ u32 halves(u32 a, u32 b) {
 }
 template <u32 (*kFunction)(u32, u32, u32)>
 u32 halves3(u32 a, u32 b, u32 c) {
-  return (kFunction(a & 0xffff, b & 0xffff, c & 0xffff) & 0xffff) | kFunction(a >> 16, b >> 16, c >> 16) << 16;
+  return (kFunction(a & 0xffff, b & 0xffff, c & 0xffff) & 0xffff) | kFunction(a >> 16, b >> 16, c >> 16)
+                                                                        << 16;
 }
 
 i32 s(u32 value) { return static_cast<std::int16_t>(value); }
@@ -55,7 +57,9 @@ u32 fma_f16(u32 a, u32 b, u32 c) {
 Pair pk_add(Pair a, Pair b) { return {add<Single>(a.low, b.low), add<Single>(a.high, b.high)}; }
 Pair pk_mul(Pair a, Pair b) { return {mul<Single>(a.low, b.low), mul<Single>(a.high, b.high)}; }
 u32 fma_f32(u32 a, u32 b, u32 c) { return as_bits(__builtin_fmaf(as_float(a), as_float(b), as_float(c))); }
-Pair pk_fma(Pair a, Pair b, Pair c) { return {fma_f32(a.low, b.low, c.low), fma_f32(a.high, b.high, c.high)}; }
+Pair pk_fma(Pair a, Pair b, Pair c) {
+  return {fma_f32(a.low, b.low, c.low), fma_f32(a.high, b.high, c.high)};
+}
 
 u32 fma_to_half(u32 a, u32 b, u32 c) { return float_to_half(as_float(fma_f32(a, b, c))); }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Conversions of the 8-bit formats of gfx942: fp8 is e4m3fnuz (bias 8), bf8 is e5m2fnuz (bias 16). They have no infinity and
-// no −0; 0x80 is the one NaN. A value too large for the format becomes NaN unless MODE's FP16_OVFL bit makes it the largest.
+// Conversions of the 8-bit formats of gfx942: fp8 is e4m3fnuz (bias 8), bf8 is e5m2fnuz (bias 16). They have
+// no infinity and no −0; 0x80 is the one NaN. A value too large for the format becomes NaN unless MODE's
+// FP16_OVFL bit makes it the largest.
 #include "isa/floats.hpp"
 
 namespace virtual_rocm::isa {
@@ -28,7 +29,8 @@ struct Small {
   static u32 encode_nearest(u32 bits, bool saturates) {
     constexpr u32 kDropped = 23 - kFractionBits;
     constexpr u32 kSmallestNormal = static_cast<u32>(128 - kBias) << 23;
-    constexpr u32 kUnit = static_cast<u32>(128 - kBias + 23 - kFractionBits) << 23;  // its last bit is the smallest denormal
+    constexpr u32 kUnit = static_cast<u32>(128 - kBias + 23 - kFractionBits)
+                          << 23;  // its last bit is the smallest denormal
     const u32 magnitude = bits & 0x7fffffff;
     const u32 rounded = magnitude + ((1u << (kDropped - 1)) - 1) + (magnitude >> kDropped & 1);
     const u32 normal = (rounded >> kDropped) - (static_cast<u32>(127 - kBias) << kFractionBits);
@@ -36,7 +38,9 @@ struct Small {
     const u32 code = static_cast<i32>(magnitude) < static_cast<i32>(kSmallestNormal) ? denormal : normal;
     const u32 sign = bits >> 24 & 0x80;
     const u32 too_large = saturates ? sign | kLargest : kNan;
-    const u32 finite = static_cast<i32>(code) > static_cast<i32>(kLargest) ? too_large : code == 0 ? 0 : code | sign;
+    const u32 finite = static_cast<i32>(code) > static_cast<i32>(kLargest) ? too_large
+                       : code == 0                                         ? 0
+                                                                           : code | sign;
     return static_cast<i32>(magnitude) > 0x7f800000 ? kNan : finite;
   }
 
@@ -89,7 +93,7 @@ const Operation* pack(const Operation* operation, Wave* wave) {
   u32* const destination = wave->at<u32>(operation->destination);
   const u32* const masks = wave->masks();
   const u32 kept = ~(0xffffu << shift);
-#pragma GCC ivdep
+  VIRTUAL_ROCM_LANE_LOOP
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     const u32 both = Format::encode_nearest(operands.source[0][lane], saturates) |
                      Format::encode_nearest(operands.source[1][lane], saturates) << 8;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Reciprocals, roots, exponentials, logarithms and circular functions. The hardware approximates these within one unit in
-// the last place, by tables that are not published; here they are rounded correctly or nearly so. In single precision the
-// hardware takes denormal sources as zero and flushes denormal results, whatever the mode: compilers scale around it.
+// Reciprocals, roots, exponentials, logarithms and circular functions. The hardware approximates these within
+// one unit in the last place, by tables that are not published; here they are rounded correctly or nearly so.
+// In single precision the hardware takes denormal sources as zero and flushes denormal results, whatever the
+// mode: compilers scale around it.
 #include "isa/floats.hpp"
 
 namespace virtual_rocm::isa {

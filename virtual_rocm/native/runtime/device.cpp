@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "runtime/device.hpp"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "runtime/device_memory.hpp"
@@ -39,6 +45,49 @@ ErrorCode error_of(engine::FaultKind kind) {
 
 bool aborts_on_hardware(engine::FaultKind kind) {
   return kind == engine::FaultKind::assertion || kind == engine::FaultKind::trap;
+}
+
+// Never destroyed: their threads may still run while the process ends.
+std::vector<std::unique_ptr<engine::Executor>>& executors() {
+  static auto* const all = new std::vector<std::unique_ptr<engine::Executor>>(kMostDevices);
+  return *all;
+}
+
+std::mutex& executors_mutex() {
+  static auto* const mutex = new std::mutex;
+  return *mutex;
+}
+
+int termination_pipe[2];
+
+// For a process that is ended from outside while a kernel waits for ever: says who waits where before it
+// goes. Only where the launcher asks for it, and only if the program has no handler of its own.
+void describe_on_termination() {
+  if (!environment("VIRTUAL_ROCM_DESCRIBE_ON_SIGTERM")) return;
+  struct sigaction present{};
+  if (::sigaction(SIGTERM, nullptr, &present) != 0 || present.sa_handler != SIG_DFL) return;
+  if (::pipe2(termination_pipe, O_CLOEXEC) != 0) return;
+  std::thread([] {
+    char byte = 0;
+    while (::read(termination_pipe[0], &byte, 1) != 1)
+      if (errno != EINTR) return;
+    if (std::unique_lock lock(executors_mutex(), std::try_to_lock); lock.owns_lock()) {
+      for (const auto& each : executors()) {
+        if (!each) continue;
+        if (const std::string text = each->describe(); !text.starts_with("nothing"))
+          report(concat("rank ", process_rank(), " is ended while kernels run:\n", text));
+      }
+    }
+    ::signal(SIGTERM, SIG_DFL);
+    ::kill(::getpid(), SIGTERM);
+  }).detach();
+  struct sigaction action{};
+  action.sa_handler = [](int) {
+    const char byte = 1;
+    // Nothing else is safe in a handler; if the pipe fails there is nobody to tell.
+    if (::write(termination_pipe[1], &byte, 1) != 1) ::_exit(128 + SIGTERM);
+  };
+  ::sigaction(SIGTERM, &action, nullptr);
 }
 
 }  // namespace
@@ -87,11 +136,10 @@ std::string pci_bus_id(int device) {
 }
 
 engine::Executor& executor(int device) {
-  static std::mutex mutex;
-  // Never destroyed: their threads may still run while the process ends.
-  static auto* const executors = new std::vector<std::unique_ptr<engine::Executor>>(kMostDevices);
-  std::lock_guard lock(mutex);
-  auto& slot = executors->at(static_cast<std::size_t>(device));
+  static std::once_flag prepared;
+  std::call_once(prepared, describe_on_termination);
+  std::lock_guard lock(executors_mutex());
+  auto& slot = executors().at(static_cast<std::size_t>(device));
   if (!slot) slot = std::make_unique<engine::Executor>(engine::Knobs::from_environment());
   return *slot;
 }
