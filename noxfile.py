@@ -49,7 +49,9 @@ def need_compiler(session: nox.Session) -> None:
         session.run("apt-get", "update", "-qq", external=True)
         session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *COMPILER, external=True, silent=True)
     else:
-        session.warn(f"`apt-get install {' '.join(COMPILER)}` gets what the virtual GPU needs; tests without it are skipped")
+        session.warn(
+            f"`apt-get install {' '.join(COMPILER)}` gets what the virtual GPU needs; tests without it are skipped"
+        )
 
 
 def need_browser(session: nox.Session) -> None:
@@ -133,6 +135,7 @@ def typing(session: nox.Session) -> None:
     """mypy --strict."""
     install(session, "lint", "test")
     session.run("mypy")
+    session.run("mypy", *sorted(str(file) for file in Path("virtual_rocm/bridge").glob("*.py")))
 
 
 @nox.session(python=DRIVER)
