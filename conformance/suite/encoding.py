@@ -2,9 +2,9 @@
 """Payloads that say where they come from, as raw bytes.
 
 Everything that crosses ranks is compared bit by bit, so the oracle's currency is bytes. The values are small whole numbers,
-which every dtype here holds exactly. Four columns in turn hold: the source rank, the token's low part, the token's high part, and a
-mark that depends on rank, token, column and round. So no two rows are equal, over all ranks and rounds, and a block of columns that was
-copied from another place names its source rank and token.
+which every dtype here holds exactly. Four columns in turn hold: the source rank, the token's low part, the token's high part,
+and a mark that depends on rank, token, column and round. So no two rows are equal, over all ranks and rounds, and a block of
+columns that was copied from another place names its source rank and token.
 """
 
 from __future__ import annotations

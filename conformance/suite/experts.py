@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The experts of the suite: linear functions that differ per expert, so that no wrong contribution cancels out.
 
-With identity experts a contribution of the wrong rank, or of the right rank taken twice while another is lost, leaves the sum as it was.
+With identity experts a contribution of the wrong rank, or of the right rank taken twice while another is lost, leaves the sum
+as it was.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def expert_output(
         values: [rows, hidden] float32; ids: [rows, top_k] global expert ids; weights: [rows, top_k] float32.
 
     Returns:
-        [rows, hidden] float32, holding values of `combine_dtype` ("bfloat16" or "float32"): for each of this rank's experts that the
-        row names, weight × (slope × value + offset), summed.
+        [rows, hidden] float32, holding values of `combine_dtype` ("bfloat16" or "float32"): for each of this rank's experts
+        that the row names, weight × (slope × value + offset), summed.
     """
     total = np.zeros(values.shape, dtype=np.float32)
     for slot in range(ids.shape[1]):

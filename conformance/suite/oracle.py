@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The oracle: from the inputs of all ranks, what each rank must receive, and what must come back to it.
 
-It believes nothing that the op says. What is expected is computed from the inputs alone; a row is recognised by its bytes, and the op's
-own account of where a row came from is one more thing to be checked. Arrays in, values out: no device, no mori, no torch.
+It believes nothing that the op says. What is expected is computed from the inputs alone; a row is recognised by its bytes, and
+the op's own account of where a row came from is one more thing to be checked. Arrays in, values out: no device, no mori, no torch.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from conformance.suite.cases import Case, Inputs, make_inputs
-from conformance.suite.encoding import Bytes, Floats, numeric
+from conformance.suite.encoding import Bytes, numeric
 from conformance.suite.experts import expert_output, weights_for_combine
 from conformance.suite.observations import CombineObservation, DispatchObservation, GuardObservation
 
@@ -28,6 +30,8 @@ __all__ = [
     "expected_count",
     "make_world",
 ]
+
+Doubles = npt.NDArray[np.float64]
 
 # What can be wrong with what was observed.
 KINDS = (
@@ -106,7 +110,7 @@ def _source_by_payload(world: World, data: int) -> dict[bytes, tuple[int, int]]:
     }
 
 
-def _where_from(world: World, field: str, row: np.ndarray) -> str:  # type: ignore[type-arg]
+def _where_from(world: World, field: str, row: npt.NDArray[Any]) -> str:
     """Names the source of a wrong row or field: the same bytes, or the tokens that most of its columns are equal to."""
     wanted = np.ascontiguousarray(row).view(np.uint8).reshape(-1)
     best: list[tuple[int, str]] = []
@@ -195,7 +199,7 @@ def check_dispatch(world: World, receiver: int, observed: DispatchObservation) -
 def _guess(world: World, data: int, observed: DispatchObservation, row: int) -> tuple[int, int] | None:
     """Which token a row with altered payload belongs to, by its weights (which are all different)."""
     for rank, inputs in enumerate(world.inputs[data]):
-        same = np.flatnonzero((inputs.weights == observed.weights[row][None, :]).all(axis=1)) if inputs.tokens else []
+        same = np.flatnonzero((inputs.weights == observed.weights[row][None, :]).all(axis=1))
         if len(same):
             return rank, int(same[0])
     return None
@@ -243,7 +247,7 @@ def _check_beyond(receiver: int, observed: DispatchObservation, valid: int) -> l
     return found
 
 
-def expected_combine(world: World, rank: int, data: int) -> tuple[Floats, Floats, Floats, Floats]:
+def expected_combine(world: World, rank: int, data: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """(sums, their tolerance, weight sums, their tolerance) for this rank's tokens.
 
     The tolerance is one rounding to the combine's dtype for each addition, relative to the sum of the magnitudes: nothing
@@ -251,7 +255,6 @@ def expected_combine(world: World, rank: int, data: int) -> tuple[Floats, Floats
     """
     case, inputs = world.case, world.inputs[data][rank]
     unit = 2.0**-8 if case.combine_dtype == "bfloat16" else 2.0**-24
-    # Slack for the oracle's own arithmetic, which is float64 on float32 values: none is needed, but for a sum's last bit.
     shape = (inputs.tokens, case.hidden)
     total, magnitude = np.zeros(shape), np.zeros(shape)
     weight_total, weight_magnitude = np.zeros(inputs.weights.shape), np.zeros(inputs.weights.shape)
