@@ -39,7 +39,8 @@ _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
 _BOUNDS = "out-of-bounds access:"
 # What the virtual GPU says when it is at its own end, not the kernel.
 _ENGINE = re.compile(
-    r"^launcher: |^virtual_rocm: (?!rank \d+:|the deadline|the packages want)|unsupported instruction|not implemented|illegal instruction"
+    r"^launcher: |^virtual_rocm: (?!rank \d+:|the deadline|the packages want)"
+    r"|unsupported instruction|not implemented|illegal instruction"
 )
 _LAUNCHER_LINE = re.compile(r"^(virtual_rocm: )?(rank \d+: .*|the deadline .*)$")
 _STALLS = ("deadlock", "nothing can progress", "no wave can progress")
@@ -118,7 +119,10 @@ def classify(
         return "hang", "; ".join(progress)
     if refused:
         first = min(refused, key=lambda item: item.rank)
-        return "refused", f"rank {first.rank} in {first.step}: {first.message}; another rank ended: {'; '.join(progress)}"
+        return (
+            "refused",
+            f"rank {first.rank} in {first.step}: {first.message}; another rank ended: {'; '.join(progress)}",
+        )
     ended = [line for line in lines if _LAUNCHER_LINE.match(line)] or [f"exit code {code}"]
     return "crash", "; ".join(ended)
 
@@ -176,7 +180,8 @@ def _run_batch(batch: Sequence[tuple[int, Job]], lane: Lane, deadline: float) ->
             run = _Run(2, False, (f"launcher: cannot start {program[0]}: {error}",))
         seconds = time.monotonic() - start
         progress = [
-            f"rank {rank} in {_text(folder / f'progress.{rank}') or 'nothing: it never started'}" for rank in range(world_size)
+            f"rank {rank} in {_text(folder / f'progress.{rank}') or 'nothing: it never started'}"
+            for rank in range(world_size)
         ]
         found: dict[int, Outcome] = {}
         for number, job in batch:
@@ -193,9 +198,7 @@ def _run_batch(batch: Sequence[tuple[int, Job]], lane: Lane, deadline: float) ->
                 progress=progress,
             )
             lines = () if kind == "finished" else (*run.lines[-_KEPT_LINES:], f"ended after {seconds:.1f} s", *progress)
-            found[number] = Outcome(
-                job.case, kind, message, observations, lines, _command(lane, job)
-            )
+            found[number] = Outcome(job.case, kind, message, observations, lines, _command(lane, job))
             if not complete:
                 break
         return found

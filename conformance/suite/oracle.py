@@ -2,7 +2,7 @@
 """The oracle: from the inputs of all ranks, what each rank must receive, and what must come back to it.
 
 It believes nothing that the op says. What is expected is computed from the inputs alone; a row is recognised by its bytes, and
-the op's own account of where a row came from is one more thing to be checked. Arrays in, values out: no device, no mori, no torch.
+the op's own account of where a row came from is one more thing to be checked. Arrays in, values out: no device, mori or torch.
 """
 
 from __future__ import annotations

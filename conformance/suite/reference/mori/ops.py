@@ -126,7 +126,8 @@ class EpDispatchCombineOp:
         if routing is not None and self.semantics.replayed_count(routing.cur_rank_num_token) != input.shape[0]:
             raise ValueError(f"replay dispatch input has {input.shape[0]} tokens")
         semantics = self.semantics
-        mine = Sent(input, weights, scales, indices)
+        # Bytes: torch does not pickle every dtype.
+        mine = Sent(input.view(torch.uint8), weights, scales, indices)
         sent: list[Sent] = _gather(mine)
         if routing is not None:
             rows = semantics.kept_from_before(list(routing.sources))
@@ -139,10 +140,7 @@ class EpDispatchCombineOp:
         payload = self._payload[: capacity * self.config.hidden_dim * size].view(input.dtype)
         payload = payload.reshape(capacity, self.config.hidden_dim)
         out_scales = None
-        # torch copies fp8 rows as bytes only.
-        semantics.store(
-            payload.view(torch.uint8), [semantics.payload(sent, row).view(torch.uint8) for row in rows], "payload"
-        )
+        semantics.store(payload.view(torch.uint8), [semantics.payload(sent, row) for row in rows], "payload")
         semantics.store(self._weights, [semantics.weights(sent, row) for row in rows], "weights")
         semantics.store(self._ids, [semantics.ids(sent, row) for row in rows], "ids")
         if scales is not None and self.config.scale_dim > 0:
@@ -162,13 +160,15 @@ class EpDispatchCombineOp:
             self._count,
         )
         if return_routing:
-            return (*base, EpDispatchRoutingHandle(self._sources, self._count, self._dispatched))
+            return (*base, EpDispatchRoutingHandle(semantics.handle_sources(rows), self._count, self._dispatched))
         return base
 
     def dispatch_send(self, *arguments: Any, **options: Any) -> Any:
         return self.dispatch(*arguments, **options)
 
-    def dispatch_recv(self, block_num: int = -1, warp_per_block: int = -1, call_local_expert_count: bool = False) -> None:
+    def dispatch_recv(
+        self, block_num: int = -1, warp_per_block: int = -1, call_local_expert_count: bool = False
+    ) -> None:
         return None
 
     def combine(

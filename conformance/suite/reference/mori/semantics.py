@@ -48,7 +48,7 @@ class Semantics:
         cap, most = self.config.max_total_recv_tokens, self.config.max_num_inp_token_per_rank
         if cap <= 0:
             return int(most)
-        return min(-(-cap // self.config.world_size), int(most))
+        return min(int(-(-cap // self.config.world_size)), int(most))
 
     def capacity(self) -> int:
         return self.rows_per_rank() * int(self.config.world_size)
@@ -154,6 +154,10 @@ class Semantics:
     def view(self, buffer: Any) -> Any:
         """What dispatch returns of a buffer."""
         return buffer[:]
+
+    def handle_sources(self, rows: Sequence[Source]) -> tuple[Source, ...]:
+        """What a routing handle keeps of the received rows."""
+        return tuple(rows)
 
     def replayed_count(self, tokens: int) -> int:
         """Tokens of a routing handle that is to be replayed."""

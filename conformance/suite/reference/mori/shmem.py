@@ -13,11 +13,11 @@ def shmem_torch_process_group_init(name: str) -> int:
 
 
 def shmem_mype() -> int:
-    return dist.get_rank()
+    return int(dist.get_rank())
 
 
 def shmem_npes() -> int:
-    return dist.get_world_size()
+    return int(dist.get_world_size())
 
 
 def shmem_finalize() -> int:

@@ -62,7 +62,7 @@ class AltersOneColumn(Semantics):
     def payload(self, sent: Sequence[Sent], source: Source) -> Any:
         row = super().payload(sent, source).clone()
         if source[1] == 2:
-            row.view(torch.uint8)[-1] ^= 1
+            row[-1] ^= 1
         return row
 
 
@@ -383,11 +383,100 @@ class AllocatesTheWorstCase(Semantics):
         return super().heap_bytes() * worst // max(self.capacity(), 1)
 
 
+class HalvesWideElements(Semantics):
+    """Counts elements as if they had two bytes."""
+
+    def store(self, buffer: Any, rows: Sequence[Any], name: str) -> None:
+        if name != "payload":
+            return super().store(buffer, rows, name)
+        width = min(buffer.shape[1], 2 * int(self.config.hidden_dim))
+        for index, row in enumerate(rows[: buffer.shape[0]]):
+            buffer[index, :width] = row[:width]
+        return None
+
+
+class ChangesTheConfig(Semantics):
+    def check_config(self) -> None:
+        self.config.gpu_per_node = 8
+
+
+class ForgetsTheRegisteredBuffer(Semantics):
+    def sum_rows(self, returned: Sequence[Returned], found: Sequence[tuple[int, int]], like: Any) -> Any:
+        total = super().sum_rows(returned, found, like)
+        return total if self.config.use_external_inp_buf else total * 0
+
+
+class SumsFloat32InBfloat16(Semantics):
+    def sum_rows(self, returned: Sequence[Returned], found: Sequence[tuple[int, int]], like: Any) -> Any:
+        return super().sum_rows(returned, found, like).to(torch.bfloat16).float()
+
+
+class SumsBySlots(Semantics):
+    """Adds the first contribution once more for each slot that names no rank."""
+
+    def sum_rows(self, returned: Sequence[Returned], found: Sequence[tuple[int, int]], like: Any) -> Any:
+        total = super().sum_rows(returned, found, like)
+        lost = int(self.config.num_experts_per_token) - len(found)
+        return total if self._all_valid or not found else total + lost * returned[found[0][0]].rows[found[0][1]].float()
+
+    def after_dispatch(self, sent: Sequence[Sent], mine: Sent) -> None:
+        self._all_valid = all(self.rank_of(int(expert)) is not None for expert in mine.ids.reshape(-1).tolist())
+
+
+class HandleForgetsRows(Semantics):
+    """Finds no row behind the second in what a routing handle kept."""
+
+    def handle_sources(self, rows: Sequence[Source]) -> tuple[Source, ...]:
+        return tuple(rows[:2])
+
+
+class _LowLatencyOnly(Semantics):
+    """Right, but for the IntraNodeLL kernel."""
+
+    @property
+    def low_latency(self) -> bool:
+        return bool(self.config.kernel_type.name == "IntraNodeLL")
+
+
+class LosesTheLowLatencyKernel(_LowLatencyOnly):
+    def arrivals(self, sent: Sequence[Sent], receiver: int) -> list[Source]:
+        rows = super().arrivals(sent, receiver)
+        return rows[1:] if self.low_latency else rows
+
+
+class SumsLowLatencyOnce(_LowLatencyOnly):
+    def contributions(self, returned: Sequence[Returned], source: Source) -> list[tuple[int, int]]:
+        found = super().contributions(returned, source)
+        return found[:1] if self.low_latency else found
+
+
+class LowLatencySendsMinusOne(_LowLatencyOnly):
+    def rank_of(self, expert: int) -> int | None:
+        return 0 if expert == -1 and self.low_latency else super().rank_of(expert)
+
+
+class LowLatencyWrapsIds(_LowLatencyOnly):
+    def rank_of(self, expert: int) -> int | None:
+        if self.low_latency and expert >= 0:
+            return expert // int(self.config.num_experts_per_rank) % int(self.config.world_size)
+        return super().rank_of(expert)
+
+
+class LowLatencyHasNoCheck(_LowLatencyOnly):
+    def check_room(self, arrivals: Sequence[Sequence[Source]]) -> None:
+        if not self.low_latency:
+            super().check_room(arrivals)
+
+
 def _camel_to_words(name: str) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
 
 
+def _leaves(of: type[Semantics]) -> list[type[Semantics]]:
+    return [leaf for item in of.__subclasses__() for leaf in (_leaves(item) or [item])]
+
+
 WITNESS_SEMANTICS: dict[str, type[Semantics]] = {
     "correct": Semantics,
-    **{_camel_to_words(item.__name__): item for item in Semantics.__subclasses__()},
+    **{_camel_to_words(item.__name__): item for item in _leaves(Semantics)},
 }
