@@ -39,7 +39,9 @@ _LIST = (
     Case("cap-exact", cap=20, tokens=((10, 10),), pattern="all_to_one"),
     Case("cap-exact-one-sender", cap=12, tokens=((0, 12), (12, 0)), pattern="all_to_one"),
     Case("cap-one-below", cap=20, tokens=((10, 9),), pattern="all_to_one"),
-    Case("cap-exact-skewed", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),)),
+    # The last rank receives, or all do: combine sends back to where the tokens came from, with a layout of its own.
+    Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
+    Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
     Case("cap-memory", cap=8, play="construct", rounds=1),
     Case("cap-memory-none", cap=0, play="construct", rounds=1),
     _OVERFLOW.with_(name="overflow-by-one", cap=20, tokens=((11, 10),)),

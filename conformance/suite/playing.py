@@ -301,7 +301,11 @@ def _play(case: Case, rank: int, device: Device, folder: Path) -> Observation:
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome = "device_error" if lost else "refused"
         message = f"{text} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
+        step = player.step
+        player.say(f"{step}, which failed here: {message}")
+        player.step = step
         if not lost:
+            # Others may be waiting in a kernel, for ever: what this rank saw is then known from its note alone.
             _all_through(failed=True)
     return player.observation(outcome, message, time.perf_counter() - start)
 

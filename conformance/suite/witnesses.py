@@ -71,6 +71,7 @@ WITNESSES: dict[str, str] = {
     "zero-means-one-row": "CAP-3",
     "reports-the-uncapped-capacity": "CAP-6",
     "refuses-the-last-row": "CAP-6",
+    "stages-combine-by-rank": "CAP-7",
     "allocates-the-worst-case": "MEM-1",
     "changes-the-config": "CFG-10",
     "allows-one-too-many": "OVF-7",

@@ -305,6 +305,15 @@ class RefusesTheLastRow(Semantics):
             raise RuntimeError("Total recv token overflow: increase maxTotalRecvTokens")
 
 
+class StagesCombineByRank(Semantics):
+    """Gives each rank M places for what it sends back, in a buffer of as many rows as the capacity."""
+
+    def contributions(self, returned: Sequence[Returned], source: Source) -> list[tuple[int, int]]:
+        most = int(self.config.max_num_inp_token_per_rank)
+        found = super().contributions(returned, source)
+        return [(rank, row) for rank, row in found if rank * most + source[1] < self.capacity()]
+
+
 class AllowsOneTooMany(Semantics):
     def check_room(self, arrivals: Sequence[Sequence[Source]]) -> None:
         if any(len(rows) > self.capacity() + 1 for rows in arrivals):
