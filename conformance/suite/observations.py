@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +149,13 @@ def read_observation(path: Path) -> Observation:
     Raises:
         OSError, ValueError, KeyError: it is not there, cut in half, or something else.
     """
+    try:
+        return _read(path)
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: cut off or altered: {error}") from error
+
+
+def _read(path: Path) -> Observation:
     with np.load(path, allow_pickle=False) as file:
         head = json.loads(file["head"].tobytes())
         dispatches = tuple(
