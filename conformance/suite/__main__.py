@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS, cases_of, judge
 from conformance.suite.lanes import Lane, plain_lane, virtual_lane
 from conformance.suite.launch import Job, Outcome, run_jobs
-from conformance.suite.witnesses import WITNESSES, run_witnesses
+from conformance.suite.witnesses import ALONE, WITNESSES, WitnessResult, run_witnesses
 from conformance.verdicts import Verdict
 
 
@@ -86,9 +87,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _witnesses(arguments: argparse.Namespace) -> int:
     names = arguments.names or ["correct", *WITNESSES]
-    results = run_witnesses(
-        plain_lane(arguments.python), names, everything=arguments.everything, deadline=arguments.deadline
-    )
+    lane = plain_lane(arguments.python)
+    results: list[WitnessResult] = []
+    for together in ([name for name in names if name not in ALONE], *([name] for name in names if name in ALONE)):
+        if together:
+            results += run_witnesses(lane, together, everything=arguments.everything, deadline=arguments.deadline)
     for item in results:
         mark = "ok" if item.good else "MISSED"
         print(f"{mark:6} {item.witness:34} {item.expected or '-':7} {item.message}")
@@ -100,7 +103,13 @@ def _witnesses(arguments: argparse.Namespace) -> int:
     return 0 if all(item.good for item in results) else 1
 
 
+def _stop(*_: object) -> None:
+    raise SystemExit(143)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
+    # Asked to end, end the ranks too.
+    signal.signal(signal.SIGTERM, _stop)
     arguments = _parser().parse_args(argv)
     return _run(arguments) if arguments.command == "run" else _witnesses(arguments)
 

@@ -42,8 +42,9 @@ _LIST = (
     # The last rank receives, or all do: combine sends back to where the tokens came from, with a layout of its own.
     Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
     Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
-    Case("cap-memory", cap=8, play="construct", rounds=1),
-    Case("cap-memory-none", cap=0, play="construct", rounds=1),
+    # Wide rows: memory comes in pages.
+    Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),
+    Case("cap-memory-none", cap=0, hidden=1024, play="construct", rounds=1),
     _OVERFLOW.with_(name="overflow-by-one", cap=20, tokens=((11, 10),)),
     _OVERFLOW.with_(name="overflow-far", cap=8),
     _OVERFLOW.with_(name="overflow-one-sender", cap=8, tokens=((0, 16),)),

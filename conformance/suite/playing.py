@@ -104,6 +104,13 @@ class _Player:
             for name, value in wanted.items()
             if name in known and getattr(config, name) != value
         )
+        if not case.steps:
+            # Memory is what this case is about, and the first op pays for what is loaded once.
+            op = ops.EpDispatchCombineOp(config)
+            self.device.synchronize()
+            del op
+            gc.collect()
+            dist.barrier()
         before = self.device.memory_in_use()
         self.op = ops.EpDispatchCombineOp(config)
         self.device.synchronize()

@@ -208,7 +208,7 @@ def test_a_case_that_was_not_run_is_never_a_pass() -> None:
 
 def test_an_overflow_that_hangs_or_writes_elsewhere_fails_and_one_that_asserts_passes() -> None:
     found = {
-        kind: judge("OVF-7", {"overflow-by-one": Outcome(Case("overflow-by-one"), kind, "text", {}, (), "")}).verdict  # type: ignore[arg-type]
+        kind: judge("OVF-7", {"overflow-by-one": Outcome(Case("overflow-by-one"), kind, "text", {}, (), "")}).verdict
         for kind in ("refused", "asserted", "hang", "out_of_bounds", "crash", "engine_error")
     }
     assert found == {
