@@ -41,6 +41,7 @@ _LIST = (
     Case("cap-one-below", cap=20, tokens=((10, 9),), pattern="all_to_one"),
     # The last rank receives, or all do: combine sends back to where the tokens came from, with a layout of its own.
     Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
+    Case("cap-small", cap=8, pattern="all_to_one", target=1, tokens=((4, 4),), alone=True),
     Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
     # Wide rows: memory comes in pages.
     Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),

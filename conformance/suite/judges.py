@@ -159,7 +159,7 @@ for _requirement, _cases, _kinds, _good in (
     ("CMB-5", ("fp8", "float32"), _SUMS, "sums of other dtypes are right"),
     (
         "CAP-7",
-        ("cap-last-rank", "cap-balanced"),
+        ("cap-last-rank", "cap-small", "cap-balanced"),
         (*_DISPATCH_KINDS, *_SUMS),
         "combine is right at every rank while the capacity is not exceeded",
     ),

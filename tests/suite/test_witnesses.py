@@ -74,3 +74,9 @@ def test_every_broken_implementation_is_caught_by_its_requirement() -> None:
 def test_an_implementation_that_ends_its_ranks_is_caught(witness: str) -> None:
     (result,) = run_witnesses(plain_lane(PYTHON), [witness], deadline=60)
     assert result.good, result
+
+
+def test_the_page_holds_the_table() -> None:
+    page = (REFERENCE.parents[2] / "docs" / "suite.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z0-9 ]+) \| ([A-Z]{3}-\d+) \|$", page, re.MULTILINE)
+    assert {name.replace(" ", "-"): requirement for name, requirement in rows} == WITNESSES
