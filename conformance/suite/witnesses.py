@@ -86,8 +86,8 @@ WITNESSES: dict[str, str] = {
     "needs-many-blocks": "LNC-2",
     "asserts-an-even-number-of-warps": "LNC-3",
 }
-# They end their ranks: each needs a run of its own.
-ALONE = frozenset({"hangs-on-overflow", "crashes-on-overflow"})
+# They end their ranks, or leave one of them waiting: each needs a run of its own.
+ALONE = frozenset({"hangs-on-overflow", "crashes-on-overflow", "refuses-to-replay-nothing"})
 
 
 @dataclass(frozen=True)
