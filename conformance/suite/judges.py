@@ -73,6 +73,12 @@ def judge(requirement: str, outcomes: Outcomes) -> Finding:
     return check.judge({name: outcomes[name] for name in check.cases})
 
 
+def _evidence(outcome: Outcome) -> tuple[str, ...]:
+    """The beginning, which tells the cause, and the end, which tells how the ranks ended."""
+    lines = outcome.evidence
+    return lines if len(lines) <= 32 else (*lines[:20], f"… {len(lines) - 32} lines …", *lines[-12:])
+
+
 def _unfinished(outcomes: Outcomes) -> Finding | None:
     """What to say when a case did not come to its end; None if all did."""
     ended = [outcome for outcome in outcomes.values() if outcome.kind != "finished"]
@@ -82,7 +88,7 @@ def _unfinished(outcomes: Outcomes) -> Finding | None:
     first = min(ended, key=lambda outcome: (outcome.kind != "engine_error", outcome.case.name))
     if first.kind == "refused" and any(word in first.message for word in _LACKING):
         return Finding(Verdict.UNSUPPORTED, f"{first.case.name}: {first.message}")
-    observed = tuple(f"{item.case.name}: {item.kind}: {item.message}" for item in ended) + first.evidence[-20:]
+    observed = tuple(f"{item.case.name}: {item.kind}: {item.message}" for item in ended) + _evidence(first)
     return Finding(_ENDED[first.kind], f"{first.case.name}: {first.kind}: {first.message}", observed)
 
 
@@ -351,10 +357,10 @@ def _loud(outcomes: Outcomes) -> Finding:
             worst, message = Verdict.FAIL, message or text
             lines += found[:_SHOWN]
         elif outcome.kind == "engine_error":
-            return Finding(Verdict.ENGINE_ERROR, text, outcome.evidence[-20:])
+            return Finding(Verdict.ENGINE_ERROR, text, _evidence(outcome))
         else:
             worst, message = Verdict.FAIL, message or text
-            lines += outcome.evidence[-20:]
+            lines += _evidence(outcome)
         lines.append(text)
     return Finding(worst, message or "; ".join(lines), tuple(lines))
 

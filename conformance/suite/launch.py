@@ -33,7 +33,7 @@ OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang"
 _PROGRAM = Path(__file__).resolve().parent / "rank_program.py"
 # How long ranks may go on after one has failed, and between asking them to end and ending them.
 _GRACE_SECONDS, _TERM_SECONDS = 3.0, 2.0
-_KEPT_LINES = 60
+_KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
 _BOUNDS = "out-of-bounds access:"
@@ -197,7 +197,7 @@ def _run_batch(batch: Sequence[tuple[int, Job]], lane: Lane, deadline: float) ->
                 code=run.code,
                 progress=progress,
             )
-            lines = () if kind == "finished" else (*run.lines[-_KEPT_LINES:], f"ended after {seconds:.1f} s", *progress)
+            lines = () if kind == "finished" else (*run.lines[:_KEPT_LINES], f"ended after {seconds:.1f} s", *progress)
             found[number] = Outcome(job.case, kind, message, observations, lines, _command(lane, job))
             if not complete:
                 break
