@@ -197,7 +197,16 @@ def _run_batch(batch: Sequence[tuple[int, Job]], lane: Lane, deadline: float) ->
                 code=run.code,
                 progress=progress,
             )
-            lines = () if kind == "finished" else (*run.lines[:_KEPT_LINES], f"ended after {seconds:.1f} s", *progress)
+            lines = (
+                ()
+                if kind == "finished"
+                else (
+                    *run.lines[:_KEPT_LINES],
+                    *run.lines[_KEPT_LINES:][-20:],
+                    f"ended after {seconds:.1f} s",
+                    *progress,
+                )
+            )
             found[number] = Outcome(job.case, kind, message, observations, lines, _command(lane, job))
             if not complete:
                 break
