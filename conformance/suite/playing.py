@@ -99,11 +99,6 @@ class _Player:
         known = {field.name for field in dataclasses.fields(ops.EpDispatchCombineConfig)}
         config = ops.EpDispatchCombineConfig(**{name: value for name, value in wanted.items() if name in known})
         self.facts["pruned"] = tuple(name for name in wanted if name not in known)
-        self.facts["kept"] = tuple(
-            f"{name} is {getattr(config, name)!r}, {value!r} was passed"
-            for name, value in wanted.items()
-            if name in known and getattr(config, name) != value
-        )
         if not case.steps:
             # Memory is what this case is about, and the first op pays for what is loaded once.
             op = ops.EpDispatchCombineOp(config)
@@ -115,6 +110,12 @@ class _Player:
         self.op = ops.EpDispatchCombineOp(config)
         self.device.synchronize()
         self.facts["memory"] = (before, self.device.memory_in_use())
+        # After the op was made: it keeps this very object.
+        self.facts["kept"] = tuple(
+            f"{name} is {getattr(config, name)!r}, {value!r} was passed"
+            for name, value in wanted.items()
+            if name in known and getattr(config, name) != value
+        )
         for fact, method in (
             ("capacity", "max_num_tokens_to_recv"),
             ("capacity_per_rank", "max_num_tokens_to_recv_per_rank"),
