@@ -25,9 +25,13 @@ GROUPS = {
     "CFG": "configuration: arguments and values",
     "CAP": "receive capacity",
     "OVF": "more tokens than the capacity",
+    "DSP": "dispatch",
     "CMB": "combine",
+    "IDS": "expert ids that name no expert",
+    "STA": "state between calls",
     "RTE": "routing handle",
     "LNC": "launch geometry",
+    "MEM": "memory",
 }
 _ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")
 

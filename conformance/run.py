@@ -36,19 +36,19 @@ class SurveyRun:
         )
 
 
-def select_requirements(names: Sequence[str]) -> tuple[Requirement, ...]:
-    """The named requirements or groups (`OVF-1`, `OVF`), all if none is named.
+def select_requirements(names: Sequence[str], lane: str = "survey") -> tuple[Requirement, ...]:
+    """The named requirements or groups (`OVF-1`, `OVF`) that a lane can show, all of them if none is named.
 
     Raises:
         SelectionError: a name that matches nothing.
     """
-    catalogue = load_catalogue()
+    catalogue = tuple(item for item in load_catalogue() if lane in item.lanes)
     if not names:
         return catalogue
     for name in names:
         if not any(name.upper() in (item.id, item.group) for item in catalogue):
             raise SelectionError(
-                f"no requirement or group {name!r}; there are {', '.join(item.id for item in catalogue)}"
+                f"no requirement or group {name!r} in lane {lane}; there are {', '.join(item.id for item in catalogue)}"
             )
     wanted = {name.upper() for name in names}
     return tuple(item for item in catalogue if item.id in wanted or item.group in wanted)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The cases that the requirements are judged on. W: world size, M: most tokens, T: the cap."""
+
+from __future__ import annotations
+
+from conformance.suite.cases import Case
+
+__all__ = ["CASES"]
+
+_ROUND = Case("uniform", tokens=((7, 5), (3, 6)), scale_dim=4, scale_type_size=4)
+# W·M = 32; arrivals at rank 0 are what all ranks send.
+_TO_ONE = Case("to-one", pattern="all_to_one", tokens=((16, 16),), rounds=1, dirty=False)
+_OVERFLOW = _TO_ONE.with_(alone=True, play="round_trip", rounds=2)
+
+_LIST = (
+    _ROUND,
+    Case("skewed", pattern="skewed", tokens=((9, 11), (12, 4))),
+    Case("same-rank", pattern="same_rank", tokens=((6, 7), (8, 3))),
+    Case("one-sender", tokens=((8, 0), (0, 8))),
+    Case("nobody", tokens=((0, 0), (5, 5), (0, 0)), rounds=3),
+    Case("full", tokens=((16, 16),), top_k=8, pattern="uniform"),
+    Case("three-tokens-four-ranks", world_size=4, tokens=((3, 0, 2, 4), (0, 5, 1, 1)), most_tokens=8),
+    Case("float32", dtype="float32", tokens=((7, 5), (3, 6))),
+    Case("fp8", dtype="float8_e4m3fnuz", tokens=((7, 5), (3, 6)), scale_dim=2, scale_type_size=4),
+    Case("odd-hidden", hidden=72, tokens=((7, 5), (3, 6))),
+    Case("registered-buffer", external_input=False, tokens=((7, 5), (3, 6))),
+    Case("dropped", pattern="dropped", tokens=((8, 8), (9, 7))),
+    Case("out-of-range", pattern="out_of_range", tokens=((8, 8), (9, 7))),
+    # What cannot be told from an id of rank 0 when it is divided.
+    Case("all-dropped", pattern="dropped", top_k=1, tokens=((8, 8), (9, 7))),
+    Case("twice", play="twice", tokens=((4, 3),), rounds=1, dirty=False),
+    Case("routing", play="routing", tokens=((7, 5), (3, 6))),
+    Case("replay", play="replay", tokens=((7, 5), (3, 6))),
+    Case("replay-empty", play="replay", tokens=((6, 0),), rounds=1, alone=True),
+    Case("cap-absent", cap=None, tokens=((16, 16),), pattern="all_to_one"),
+    Case("cap-zero", cap=0, tokens=((16, 16),), pattern="all_to_one"),
+    Case("cap-above", cap=40, tokens=((16, 16),), pattern="all_to_one"),
+    Case("cap-odd", cap=19, tokens=((10, 10),), pattern="all_to_one"),
+    Case("cap-exact", cap=20, tokens=((10, 10),), pattern="all_to_one"),
+    Case("cap-exact-one-sender", cap=12, tokens=((0, 12), (12, 0)), pattern="all_to_one"),
+    Case("cap-one-below", cap=20, tokens=((10, 9),), pattern="all_to_one"),
+    # The last rank receives, or all do: combine sends back to where the tokens came from, with a layout of its own.
+    Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
+    Case("cap-small", cap=8, pattern="all_to_one", target=1, tokens=((4, 4),), alone=True),
+    Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
+    # Wide rows: memory comes in pages.
+    Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),
+    Case("cap-memory-none", cap=0, hidden=1024, play="construct", rounds=1),
+    _OVERFLOW.with_(name="overflow-by-one", cap=20, tokens=((11, 10),)),
+    _OVERFLOW.with_(name="overflow-far", cap=8),
+    _OVERFLOW.with_(name="overflow-one-sender", cap=8, tokens=((0, 16),)),
+    _OVERFLOW.with_(name="overflow-skewed", cap=8, pattern="skewed", tokens=((12, 12),)),
+    Case("one-block-one-warp", block_num=1, warps_per_block=1, tokens=((7, 5), (16, 16))),
+    Case("sglang-geometry", block_num=80, warps_per_block=16, tokens=((7, 5), (3, 6))),
+    Case("odd-warps", block_num=3, warps_per_block=5, tokens=((7, 5), (3, 6))),
+    # IntraNodeLL, present from 1.2.0.
+    Case("ll-uniform", kernel_type="IntraNodeLL", tokens=((7, 5), (3, 6)), alone=True),
+    Case("ll-dropped", kernel_type="IntraNodeLL", pattern="dropped", tokens=((8, 8), (9, 7)), alone=True),
+    Case("ll-out-of-range", kernel_type="IntraNodeLL", pattern="out_of_range", tokens=((8, 8), (9, 7)), alone=True),
+    Case("ll-odd-warps", kernel_type="IntraNodeLL", block_num=4, warps_per_block=5, tokens=((7, 5),), alone=True),
+    _OVERFLOW.with_(name="ll-overflow-by-one", kernel_type="IntraNodeLL", cap=20, tokens=((11, 10),)),
+)
+
+CASES = {case.name: case for case in _LIST}

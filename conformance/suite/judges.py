@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: MIT
+"""Judges what ranks saw: each requirement of the lanes `virtual` and `rocm`, on the outcomes of the cases that it is about.
+
+A judge says what it found; a case that was not run, or that ended for another reason than the judge is about, is never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from conformance.judging import Finding
+from conformance.suite.cases import Case
+from conformance.suite.launch import Outcome
+from conformance.suite.observations import Observation
+from conformance.suite.oracle import Discrepancy, World, check_combine, check_dispatch, check_guards, make_world
+from conformance.verdicts import Verdict
+
+__all__ = ["CHECKS", "Check", "cases_of", "judge"]
+
+Outcomes = Mapping[str, Outcome]
+Judge = Callable[[Outcomes], Finding]
+
+
+@dataclass(frozen=True)
+class Check:
+    """How one requirement is judged: the cases that it needs, and the judge of their outcomes."""
+
+    requirement: str
+    cases: tuple[str, ...]
+    judge: Judge
+
+
+CHECKS: dict[str, Check] = {}
+
+_ENDED = {
+    "refused": Verdict.FAIL,
+    "asserted": Verdict.FAIL,
+    "out_of_bounds": Verdict.FAIL,
+    "hang": Verdict.TIMEOUT,
+    "crash": Verdict.CRASH,
+    "engine_error": Verdict.ENGINE_ERROR,
+}
+# A release that lacks the feature says so like this.
+_LACKING = (
+    "NotImplementedError",
+    "AttributeError: IntraNodeLL",
+    "has no attribute 'IntraNodeLL'",
+    "unexpected keyword argument",
+)
+_SHOWN = 12
+
+
+def _check(requirement: str, *cases: str) -> Callable[[Judge], Judge]:
+    def register(function: Judge) -> Judge:
+        CHECKS[requirement] = Check(requirement, cases, function)
+        return function
+
+    return register
+
+
+def cases_of(requirements: Sequence[str]) -> tuple[str, ...]:
+    """The cases that these requirements need, each once."""
+    return tuple(dict.fromkeys(name for item in requirements if item in CHECKS for name in CHECKS[item].cases))
+
+
+def judge(requirement: str, outcomes: Outcomes) -> Finding:
+    """Judge one requirement; a case that is missing makes it `not_run`."""
+    check = CHECKS[requirement]
+    missing = [name for name in check.cases if name not in outcomes]
+    if missing:
+        return Finding(Verdict.NOT_RUN, f"not run: {', '.join(missing)}")
+    return check.judge({name: outcomes[name] for name in check.cases})
+
+
+def _evidence(outcome: Outcome) -> tuple[str, ...]:
+    """The beginning, which tells the cause, and the end, which tells how the ranks ended."""
+    lines = outcome.evidence
+    return lines if len(lines) <= 32 else (*lines[:20], f"… {len(lines) - 32} lines …", *lines[-12:])
+
+
+def _unfinished(outcomes: Outcomes) -> Finding | None:
+    """What to say when a case did not come to its end; None if all did."""
+    ended = [outcome for outcome in outcomes.values() if outcome.kind != "finished"]
+    if not ended:
+        return None
+    # Our own fault before the release's, whatever else there is.
+    first = min(ended, key=lambda outcome: (outcome.kind != "engine_error", outcome.case.name))
+    if first.kind == "refused" and any(word in first.message for word in _LACKING):
+        return Finding(Verdict.UNSUPPORTED, f"{first.case.name}: {first.message}")
+    observed = tuple(f"{item.case.name}: {item.kind}: {item.message}" for item in ended) + _evidence(first)
+    return Finding(_ENDED[first.kind], f"{first.case.name}: {first.kind}: {first.message}", observed)
+
+
+def _everything(outcome: Outcome, world: World) -> list[Discrepancy]:
+    """All discrepancies of a case, of all ranks and steps."""
+    found: list[Discrepancy] = []
+    for rank, seen in sorted(outcome.observations.items()):
+        for dispatch in seen.dispatches:
+            found += check_dispatch(world, rank, dispatch)
+        for combine in seen.combines:
+            found += check_combine(world, rank, combine)
+        found += check_guards(rank, seen.guards)
+    return found
+
+
+_memory: dict[int, tuple[Outcome, list[Discrepancy]]] = {}
+
+
+def discrepancies(outcome: Outcome) -> list[Discrepancy]:
+    """As `_everything`, computed once for each outcome: several requirements look at the same case."""
+    kept = _memory.get(id(outcome))
+    if kept is None or kept[0] is not outcome:
+        kept = _memory[id(outcome)] = (outcome, _everything(outcome, make_world(outcome.case)))
+    return kept[1]
+
+
+def _nothing_of(kinds: Sequence[str], good: str, *, steps: Callable[[Discrepancy, Case], bool] | None = None) -> Judge:
+    """A judge: all cases finished, and nothing of these kinds is wrong."""
+
+    def look(outcomes: Outcomes) -> Finding:
+        unfinished = _unfinished(outcomes)
+        if unfinished is not None:
+            return unfinished
+        found = [
+            f"{name}: {item}"
+            for name, outcome in outcomes.items()
+            for item in discrepancies(outcome)
+            if item.kind in kinds and (steps is None or steps(item, outcome.case))
+        ]
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            return Finding(Verdict.FAIL, found[0] + more, tuple(found[:_SHOWN]))
+        return Finding(Verdict.PASS, good, (f"cases {', '.join(outcomes)}",))
+
+    return look
+
+
+_DISPATCHES = (
+    "uniform",
+    "skewed",
+    "same-rank",
+    "one-sender",
+    "nobody",
+    "full",
+    "three-tokens-four-ranks",
+    "odd-hidden",
+)
+_ROUTED = ("missing", "twice", "foreign", "shape")
+_DISPATCH_KINDS = (*_ROUTED, "payload", "weights", "ids", "scales", "position", "count")
+_SUMS = ("sum", "shape")
+
+for _requirement, _cases, _kinds, _good in (
+    ("DSP-1", _DISPATCHES, _ROUTED, "every token arrived once at each rank that it names, and nothing else"),
+    ("DSP-2", _DISPATCHES, ("payload", "foreign"), "every payload arrived bit by bit"),
+    ("DSP-3", _DISPATCHES, ("weights", "ids"), "every row has its token's weights and global expert ids"),
+    ("DSP-4", ("uniform", "fp8"), ("scales",), "every row has its token's scales"),
+    ("DSP-5", _DISPATCHES, ("count",), "total_recv is the number of rows"),
+    ("DSP-6", _DISPATCHES, ("position",), "every source position is right"),
+    ("DSP-7", _DISPATCHES, ("beyond", "input"), "nothing beyond total_recv was written, nor any input"),
+    ("DSP-8", ("float32", "fp8"), _DISPATCH_KINDS, "float32 and fp8 payloads arrive bit by bit"),
+    ("CMB-2", _DISPATCHES, _SUMS, "every sum is right, within one rounding for each addition"),
+    ("CMB-3", _DISPATCHES, ("weight_sum", "shape"), "combined weights are the sums of the weights given"),
+    ("CMB-4", ("registered-buffer",), _SUMS, "sums from the registered buffer are right"),
+    ("CMB-5", ("fp8", "float32"), _SUMS, "sums of other dtypes are right"),
+    (
+        "CAP-7",
+        ("cap-last-rank", "cap-small", "cap-balanced"),
+        (*_DISPATCH_KINDS, *_SUMS),
+        "combine is right at every rank while the capacity is not exceeded",
+    ),
+    ("IDS-1", ("dropped", "all-dropped"), _DISPATCH_KINDS, "slots of −1 go nowhere, the other slots where they name"),
+    ("IDS-2", ("out-of-range",), _DISPATCH_KINDS, "ids of W·E and above go nowhere, the other slots where they name"),
+    ("IDS-3", ("dropped", "all-dropped", "out-of-range"), _SUMS, "sums are of the valid slots only"),
+    ("IDS-4", ("ll-dropped",), (*_DISPATCH_KINDS, *_SUMS), "slots of −1 go nowhere"),
+    ("IDS-5", ("ll-out-of-range",), (*_DISPATCH_KINDS, *_SUMS), "ids of W·E and above go nowhere"),
+    ("STA-3", ("twice",), _DISPATCH_KINDS, "two dispatches with no combine between are each right"),
+    (
+        "RTE-2",
+        ("routing",),
+        (*_DISPATCH_KINDS, *_SUMS),
+        "dispatch with return_routing and combine with routing are right",
+    ),
+    (
+        "LNC-2",
+        ("one-block-one-warp", "sglang-geometry", "odd-warps"),
+        (*_DISPATCH_KINDS, *_SUMS),
+        "right at every geometry",
+    ),
+    ("LNC-3", ("ll-odd-warps",), (*_DISPATCH_KINDS, *_SUMS), "right with 5 warps in a block"),
+    ("DSP-9", ("ll-uniform",), (*_DISPATCH_KINDS, "beyond", "input"), "every token arrived, unaltered and once"),
+    ("CMB-6", ("ll-uniform",), _SUMS, "every sum is right, within one rounding for each addition"),
+):
+    _check(_requirement, *_cases)(_nothing_of(_kinds, _good))
+
+_check("STA-1", *_DISPATCHES)(
+    _nothing_of(
+        (*_DISPATCH_KINDS, *_SUMS),
+        "later rounds are right, whatever the first one left in the buffers",
+        steps=lambda item, _: item.data > 0,
+    )
+)
+
+
+def _replays(outcomes: Outcomes) -> Finding:
+    finding = _nothing_of((*_DISPATCH_KINDS, *_SUMS), "a replay moves the new payload")(outcomes)
+    if finding.verdict is not Verdict.PASS:
+        return finding
+    for outcome in outcomes.values():
+        for rank, seen in sorted(outcome.observations.items()):
+            for first, again in zip(seen.dispatches[::2], seen.dispatches[1::2], strict=True):
+                if first.sources.tobytes() != again.sources.tobytes():
+                    text = f"{outcome.case.name}: rank {rank}: the rows of the replay are in another order"
+                    return Finding(Verdict.FAIL, text, (f"{first.sources.tolist()}", f"{again.sources.tolist()}"))
+    return Finding(Verdict.PASS, "a replay moves the new payload into the rows of the first dispatch")
+
+
+_check("RTE-3", "replay")(_replays)
+_check("RTE-4", "replay-empty")(
+    _nothing_of((*_DISPATCH_KINDS, *_SUMS), "a rank that dispatched nothing takes part in a replay")
+)
+
+
+def _seen(outcomes: Outcomes) -> list[tuple[str, Observation]]:
+    return [(name, seen) for name, outcome in outcomes.items() for _, seen in sorted(outcome.observations.items())]
+
+
+@_check("STA-2", "uniform", "skewed")
+def _count_stays(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    changed = [
+        f"{name}: rank {seen.rank}: total_recv was {dispatch.count}, after combine it is {combine.count_after}"
+        for name, seen in _seen(outcomes)
+        for dispatch, combine in zip(seen.dispatches, seen.combines, strict=True)
+        if dispatch.count != combine.count_after
+    ]
+    if changed:
+        return Finding(Verdict.FAIL, changed[0], tuple(changed[:_SHOWN]))
+    return Finding(Verdict.PASS, "total_recv keeps its value over combine")
+
+
+@_check("STA-4", "uniform", "skewed")
+def _own_objects(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    same = [
+        f"{name}: rank {seen.rank}: data set {dispatch.data} came back in the tensor object of the call before"
+        for name, seen in _seen(outcomes)
+        for dispatch in seen.dispatches
+        if dispatch.same_objects
+    ]
+    if same:
+        return Finding(Verdict.FAIL, same[0], tuple(same[:_SHOWN]))
+    return Finding(Verdict.PASS, "every dispatch returns tensor objects of its own")
+
+
+def _rows(outcomes: Outcomes, wanted: Mapping[str, int], good: str) -> Finding:
+    """Judges the capacity that the op tells, and the rows that its buffers have."""
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    wrong, shown = [], []
+    for name, seen in _seen(outcomes):
+        rows = sorted({dispatch.payload.shape[0] for dispatch in seen.dispatches})
+        told = f"{name}: rank {seen.rank}: the op says {seen.capacity}, the buffers have {rows} rows"
+        if seen.capacity != wanted[name] or any(item != wanted[name] for item in rows):
+            wrong.append(f"{told}; {wanted[name]} are expected")
+        shown.append(told)
+    bad = [
+        f"{name}: {item}"
+        for name, outcome in outcomes.items()
+        for item in discrepancies(outcome)
+        if item.kind in _DISPATCH_KINDS
+    ]
+    if wrong or bad:
+        return Finding(Verdict.FAIL, (wrong or bad)[0], tuple((wrong + bad)[:_SHOWN]))
+    return Finding(Verdict.PASS, good, tuple(shown))
+
+
+@_check("CAP-3", "cap-absent", "cap-zero")
+def _default_maximum(outcomes: Outcomes) -> Finding:
+    return _rows(outcomes, {"cap-absent": 32, "cap-zero": 32}, "0 and absent both give W·M rows, and hold them")
+
+
+@_check("CAP-4", "cap-above")
+def _clamped(outcomes: Outcomes) -> Finding:
+    return _rows(outcomes, {"cap-above": 32}, "a cap above W·M gives W·M rows")
+
+
+@_check("CAP-5", "cap-odd")
+def _rounded(outcomes: Outcomes) -> Finding:
+    return _rows(outcomes, {"cap-odd": 20}, "a cap of 19 on 2 ranks gives 20 rows, and holds 20 tokens")
+
+
+@_check("CAP-6", "cap-exact", "cap-exact-one-sender", "cap-one-below")
+def _exact(outcomes: Outcomes) -> Finding:
+    wanted = {"cap-exact": 20, "cap-exact-one-sender": 12, "cap-one-below": 20}
+    return _rows(outcomes, wanted, "buffers that are exactly full, and one row below, are right")
+
+
+@_check("MEM-1", "cap-memory", "cap-memory-none")
+def _memory_shrinks(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    taken = {
+        name: [after - before for _, seen in sorted(outcome.observations.items()) for before, after in [seen.memory]]
+        for name, outcome in outcomes.items()
+    }
+    observed = tuple(f"{name}: {numbers} bytes by rank" for name, numbers in taken.items())
+    if any(seen.memory[0] < 0 for _, seen in _seen(outcomes)):
+        return Finding(Verdict.NOT_RUN, "this device does not tell how much memory is in use", observed)
+    case = outcomes["cap-memory"].case
+    # Payload, and combine's input: the two largest of the buffers that the cap shrinks.
+    least = (32 - 8) * 2 * case.hidden * 2
+    saved = [none - capped for none, capped in zip(taken["cap-memory-none"], taken["cap-memory"], strict=True)]
+    if not any(taken["cap-memory-none"]):
+        return Finding(
+            Verdict.NOT_RUN, "memory in use does not change with the op: the heap is allocated beforehand", observed
+        )
+    if min(saved) < least:
+        return Finding(
+            Verdict.FAIL,
+            f"a cap of 8 instead of 32 rows saves {min(saved)} bytes, {least} at least are expected",
+            observed,
+        )
+    return Finding(Verdict.PASS, f"a cap of 8 instead of 32 rows saves {min(saved)} bytes", observed)
+
+
+@_check("CFG-10", "uniform", "cap-exact")
+def _kept(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    wrong = [f"{name}: {text}" for name, seen in _seen(outcomes) for text in seen.kept]
+    pruned = sorted({name for _, seen in _seen(outcomes) for name in seen.pruned})
+    if wrong:
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+    return Finding(Verdict.PASS, "every field holds what was passed", (f"pruned: {', '.join(pruned) or 'nothing'}",))
+
+
+def _refuses_the_overflow(outcome: Outcome) -> bool:
+    """True if it was the overflow that was noticed, and in dispatch; an exception later is a consequence, not a check."""
+    if outcome.kind == "asserted":
+        return "overflow" in outcome.message
+    steps = [seen.step for seen in outcome.observations.values() if seen.outcome == "refused"]
+    return (
+        outcome.kind == "refused" and bool(steps) and all(step.startswith(("dispatch", "construct")) for step in steps)
+    )
+
+
+def _loud(outcomes: Outcomes) -> Finding:
+    """An overflow may be refused or asserted; nothing else will do."""
+    lines, worst = [], Verdict.PASS
+    message = ""
+    for name, outcome in outcomes.items():
+        text = f"{name}: {outcome.kind}: {outcome.message}"
+        if outcome.kind == "refused" and any(word in outcome.message for word in _LACKING):
+            return Finding(Verdict.UNSUPPORTED, text)
+        if _refuses_the_overflow(outcome):
+            lines.append(text)
+            continue
+        if outcome.kind == "finished":
+            found = [str(item) for item in discrepancies(outcome)]
+            text = f"{name}: silent corruption: {'; '.join(found[:3]) or 'and yet everything is right: no overflow'}"
+            worst, message = Verdict.FAIL, message or text
+            lines += found[:_SHOWN]
+        elif outcome.kind == "engine_error":
+            return Finding(Verdict.ENGINE_ERROR, text, _evidence(outcome))
+        else:
+            worst, message = Verdict.FAIL, message or text
+            lines += _evidence(outcome)
+        lines.append(text)
+    return Finding(worst, message or "; ".join(lines), tuple(lines))
+
+
+_check("OVF-7", "overflow-by-one")(_loud)
+_check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
+_check("OVF-9", "ll-overflow-by-one")(_loud)

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""The reference semantics in small steps, each of which a witness may break."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+OVERFLOW = "Total recv token overflow: increase maxTotalRecvTokens"
+# (source rank, token)
+Source = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What one rank hands to dispatch."""
+
+    payload: Any
+    weights: Any
+    scales: Any
+    ids: Any
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What one rank hands to combine: for each row it received, where it came from, and the row."""
+
+    sources: tuple[Source, ...]
+    rows: Any
+    weights: Any
+
+
+class Semantics:
+    """The correct behaviour. `calls` counts the dispatches of this op."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self.calls = 0
+
+    # Capacity
+
+    def rows_per_rank(self) -> int:
+        cap, most = self.config.max_total_recv_tokens, self.config.max_num_inp_token_per_rank
+        if cap <= 0:
+            return int(most)
+        return min(int(-(-cap // self.config.world_size)), int(most))
+
+    def capacity(self) -> int:
+        return self.rows_per_rank() * int(self.config.world_size)
+
+    def reported_capacity(self) -> int:
+        return self.capacity()
+
+    def heap_bytes(self) -> int:
+        """Symmetric memory: the receive buffers, and combine's input."""
+        config = self.config
+        row = 2 * config.hidden_dim * config.max_token_type_size + 2 * 4 * config.num_experts_per_token
+        return self.capacity() * int(row + config.scale_dim * config.scale_type_size + 4)
+
+    def check_config(self) -> None:
+        """Called when an op is made, before anything else."""
+
+    def check_room(self, arrivals: Sequence[Sequence[Source]]) -> None:
+        if any(len(rows) > self.capacity() for rows in arrivals):
+            raise RuntimeError(OVERFLOW)
+
+    # Dispatch
+
+    def rank_of(self, expert: int) -> int | None:
+        if 0 <= expert < self.config.num_experts_per_rank * self.config.world_size:
+            return expert // int(self.config.num_experts_per_rank)
+        return None
+
+    def destinations(self, ids: Sequence[int]) -> list[int]:
+        return sorted({rank for rank in map(self.rank_of, ids) if rank is not None})
+
+    def arrivals(self, sent: Sequence[Sent], receiver: int) -> list[Source]:
+        return [
+            (rank, token)
+            for rank, item in enumerate(sent)
+            for token, ids in enumerate(item.ids.tolist())
+            if receiver in self.destinations(ids)
+        ]
+
+    def kept_from_before(self, rows: list[Source]) -> list[Source]:
+        """What a replay does with the rows of the dispatch that it repeats."""
+        return rows
+
+    def payload(self, sent: Sequence[Sent], source: Source) -> Any:
+        return sent[source[0]].payload[source[1]]
+
+    def weights(self, sent: Sequence[Sent], source: Source) -> Any:
+        return sent[source[0]].weights[source[1]]
+
+    def ids(self, sent: Sequence[Sent], source: Source) -> Any:
+        return sent[source[0]].ids[source[1]]
+
+    def scales(self, sent: Sequence[Sent], source: Source) -> Any:
+        return sent[source[0]].scales[source[1]]
+
+    def store(self, buffer: Any, rows: Sequence[Any], name: str) -> None:
+        """Put the rows into the first places of a receive buffer."""
+        for index, row in enumerate(rows[: buffer.shape[0]]):
+            buffer[index] = row
+
+    def position(self, source: Source) -> int:
+        """Source positions, as `decode_send_flat_idx` takes them apart."""
+        stride = int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
+        return source[0] * stride + source[1]
+
+    def count(self, rows: Sequence[Source]) -> int:
+        return len(rows)
+
+    def after_dispatch(self, sent: Sequence[Sent], mine: Sent) -> None:
+        """Called when everything is stored."""
+
+    # Combine
+
+    def check_ids(self, rows: int, dispatched: int) -> None:
+        if rows != dispatched:
+            raise ValueError(f"combine() indices has {rows} rows but this rank dispatched {dispatched} tokens")
+
+    def contributions(self, returned: Sequence[Returned], source: Source) -> list[tuple[int, int]]:
+        """(rank, its row) of each contribution to one token."""
+        return [
+            (rank, row)
+            for rank, item in enumerate(returned)
+            for row, origin in enumerate(item.sources)
+            if origin == source
+        ]
+
+    def sum_rows(self, returned: Sequence[Returned], found: Sequence[tuple[int, int]], like: Any) -> Any:
+        total = torch.zeros(like.shape[-1], dtype=torch.float32)
+        for rank, row in found:
+            total += returned[rank].rows[row].float()
+        return total
+
+    def sum_weights(self, returned: Sequence[Returned], found: Sequence[tuple[int, int]], like: Any) -> Any:
+        total = torch.zeros(like.shape[-1], dtype=torch.float32)
+        for rank, row in found:
+            total += returned[rank].weights[row]
+        return total
+
+    def after_combine(self, count: Any) -> None:
+        """Called at the end of combine, with the tensor of total_recv that dispatch returned."""
+
+    # Everything about objects
+
+    def view(self, buffer: Any) -> Any:
+        """What dispatch returns of a buffer."""
+        return buffer[:]
+
+    def handle_sources(self, rows: Sequence[Source]) -> tuple[Source, ...]:
+        """What a routing handle keeps of the received rows."""
+        return tuple(rows)
+
+    def replayed_count(self, tokens: int) -> int:
+        """Tokens of a routing handle that is to be replayed."""
+        return tokens
+
+
+def hang() -> None:
+    time.sleep(3600)
+
+
+def crash() -> None:
+    os.abort()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Which requirement must catch which broken implementation; `python -m conformance.suite witnesses` prints what did.
+
+The broken implementations are in `reference/mori/witnesses.py`. A requirement that no witness breaks would be a test that cannot
+fail, so the table has to name every requirement that is judged by running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from conformance.suite.case_list import CASES
+from conformance.suite.judges import CHECKS, cases_of, judge
+from conformance.suite.lanes import Lane
+from conformance.suite.launch import Job, Outcome, run_jobs
+from conformance.verdicts import Verdict
+
+__all__ = ["ALONE", "WITNESSES", "WitnessResult", "run_witnesses"]
+
+CORRECT = "correct"
+
+# Witness → the requirement that must catch it.
+WITNESSES: dict[str, str] = {
+    "drops-a-token-to-the-last-rank": "DSP-1",
+    "duplicates-the-first-token": "DSP-1",
+    "sends-once-per-expert": "DSP-1",
+    "loses-a-lone-sender": "DSP-1",
+    "sends-to-the-neighbour": "DSP-1",
+    "swaps-two-payloads": "DSP-3",
+    "alters-one-column": "DSP-2",
+    "copies-half-of-the-row": "DSP-2",
+    "swaps-weights-of-a-tokens-slots": "DSP-3",
+    "takes-weights-of-the-next-token": "DSP-3",
+    "makes-expert-ids-local": "DSP-3",
+    "swaps-scale-rows": "DSP-4",
+    "takes-scales-of-the-first-rank": "DSP-4",
+    "counts-one-too-many": "DSP-5",
+    "counts-slots-not-tokens": "DSP-5",
+    "writes-beyond-total-recv": "DSP-7",
+    "writes-into-its-input": "DSP-7",
+    "wrong-source-token": "DSP-6",
+    "source-stride-is-one-rank": "DSP-6",
+    "halves-wide-elements": "DSP-8",
+    "loses-the-low-latency-kernel": "DSP-9",
+    "stale-buffer": "STA-1",
+    "leaks-between-calls": "STA-1",
+    "forgets-to-reset-the-count": "STA-3",
+    "clears-the-count-in-combine": "STA-2",
+    "returns-the-same-objects": "STA-4",
+    "sums-twice": "CMB-2",
+    "loses-one-contribution": "CMB-2",
+    "one-rank-twice-another-never": "CMB-2",
+    "combines-by-received-order": "CMB-2",
+    "combines-dispatched-input": "CMB-2",
+    "rounds-every-addition-down": "CMB-2",
+    "ignores-weights-in-combine": "CMB-3",
+    "averages-weights": "CMB-3",
+    "forgets-the-registered-buffer": "CMB-4",
+    "sums-float32-in-bfloat16": "CMB-5",
+    "sums-low-latency-once": "CMB-6",
+    "sends-minus-one-to-rank-zero": "IDS-1",
+    "drops-tokens-with-any-minus-one": "IDS-1",
+    "wraps-ids-out-of-range": "IDS-2",
+    "sums-by-slots": "IDS-3",
+    "low-latency-sends-minus-one": "IDS-4",
+    "low-latency-wraps-ids": "IDS-5",
+    "ignores-the-cap": "CAP-6",
+    "rounds-the-cap-down": "CAP-5",
+    "does-not-clamp-the-cap": "CAP-4",
+    "zero-means-one-row": "CAP-3",
+    "reports-the-uncapped-capacity": "CAP-6",
+    "refuses-the-last-row": "CAP-6",
+    "stages-combine-by-rank": "CAP-7",
+    "allocates-the-worst-case": "MEM-1",
+    "changes-the-config": "CFG-10",
+    "allows-one-too-many": "OVF-7",
+    "returns-the-uncapped-count": "OVF-8",
+    "hangs-on-overflow": "OVF-7",
+    "crashes-on-overflow": "OVF-7",
+    "low-latency-has-no-check": "OVF-9",
+    "handle-forgets-rows": "RTE-2",
+    "replay-moves-no-payload": "RTE-3",
+    "replay-reverses-rows": "RTE-3",
+    "refuses-to-replay-nothing": "RTE-4",
+    "needs-many-blocks": "LNC-2",
+    "asserts-an-even-number-of-warps": "LNC-3",
+}
+# They end their ranks, or leave one of them waiting: each needs a run of its own.
+ALONE = frozenset({"hangs-on-overflow", "crashes-on-overflow", "refuses-to-replay-nothing"})
+
+
+@dataclass(frozen=True)
+class WitnessResult:
+    """What the suite said of one implementation.
+
+    Attributes:
+        expected: the requirement that must catch it; "" for the correct one, which must pass everything.
+        caught_by: the requirements that did not pass, of those that were judged.
+        message: of the expected requirement.
+    """
+
+    witness: str
+    expected: str
+    caught_by: tuple[str, ...]
+    message: str
+
+    @property
+    def good(self) -> bool:
+        return self.expected in self.caught_by if self.expected else not self.caught_by
+
+
+def _jobs(witness: str, names: Sequence[str]) -> list[Job]:
+    # The reference refuses; only those that end their ranks need processes of their own.
+    alone = witness in ALONE
+    return [Job(CASES[name].with_(alone=alone), {"MORI_REFERENCE_WITNESS": witness}) for name in names]
+
+
+def run_witnesses(
+    lane: Lane,
+    witnesses: Sequence[str],
+    *,
+    everything: bool = False,
+    deadline: float = 300.0,
+    report: Callable[[Outcome], None] | None = None,
+) -> tuple[WitnessResult, ...]:
+    """Run witnesses, many in one group of ranks.
+
+    Args:
+        witnesses: names of the table, or "correct", which is judged on every requirement.
+        everything: judge each witness on all requirements, to see what else it breaks.
+    """
+    jobs: list[tuple[str, Job]] = []
+    for witness in witnesses:
+        wanted = list(CHECKS) if everything or witness == CORRECT else [WITNESSES[witness]]
+        jobs += [(witness, job) for job in _jobs(witness, cases_of(wanted))]
+    # A witness that hangs is there to reach its deadline: it needs no long one.
+    ending = set(witnesses) <= ALONE
+    outcomes = run_jobs(
+        [job for _, job in jobs], lane, deadline=min(deadline, 90.0) if ending else deadline, report=report
+    )
+    by_witness: dict[str, dict[str, Outcome]] = {}
+    for (witness, job), outcome in zip(jobs, outcomes, strict=True):
+        by_witness.setdefault(witness, {})[job.case.name] = outcome
+    return tuple(_result(witness, by_witness[witness], everything or witness == CORRECT) for witness in witnesses)
+
+
+def _result(witness: str, outcomes: Mapping[str, Outcome], everything: bool) -> WitnessResult:
+    expected = WITNESSES.get(witness, "")
+    wanted = list(CHECKS) if everything else [expected]
+    findings = {requirement: judge(requirement, outcomes) for requirement in wanted}
+    caught = {name: item for name, item in findings.items() if item.verdict is not Verdict.PASS}
+    caught = {name: item for name, item in caught.items() if item.verdict is not Verdict.ENGINE_ERROR}
+    first = findings.get(expected) or next(iter(caught.values()), None)
+    return WitnessResult(witness, expected, tuple(caught), first.message if first else "passes everything")

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Whatever happens to ranks becomes a value with a name, and no rank is left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.suite.cases import Case
+from conformance.suite.judges import judge
+from conformance.suite.lanes import Lane
+from conformance.suite.launch import Job, Outcome, _start_ranks, classify, run_jobs
+from conformance.suite.observations import Observation, read_observation, write_observation
+from conformance.suite.oracle import make_world
+from conformance.verdicts import Verdict
+from tests.suite.arrangements import SMALL, right_combine, right_dispatch
+
+ASSERTED = (
+    "[0] rank 0: device assertion: intranode.hpp:160: void f(T) [T = hip_bfloat16]: Assertion `destTokId < "
+    'config.MaxNumTokensToRecv() && "Total recv token overflow: increase maxTotalRecvTokens"\' failed.'
+)
+BOUNDS = (
+    "[1] rank 1: out-of-bounds access: write of 4 bytes at 0x480000c000c0 (and 1 more lanes)",
+    "[1]   the first byte past the end of peer's allocation #27 (peer memory, 192 bytes, owned by rank 0)",
+    "[1]   kernel EpDispatchIntraNodeKernel_bf16, block (1,0,0), wave 0, lane 0",
+    "virtual_rocm: rank 1: exit code 255 after 14.5 s",
+)
+
+
+def seen(rank: int, outcome: str = "finished", message: str = "", step: str = "") -> Observation:
+    return Observation(case="c", rank=rank, outcome=outcome, message=message, step=step)
+
+
+@pytest.mark.parametrize(
+    ("observed", "lines", "timed_out", "code", "kind", "text"),
+    [
+        ((seen(0), seen(1)), (), False, 0, "finished", "all ranks finished"),
+        (
+            (seen(0, "stopped"), seen(1, "refused", "ValueError: no", "dispatch")),
+            (),
+            False,
+            0,
+            "refused",
+            "rank 1 in dispatch",
+        ),
+        (
+            (),
+            (ASSERTED, "virtual_rocm: rank 0: died of SIGABRT after 1 s"),
+            False,
+            134,
+            "asserted",
+            "Total recv token overflow",
+        ),
+        # The rank that waits for the asserting one reaches the deadline: the assertion is the cause.
+        ((), (ASSERTED,), True, 124, "asserted", "Total recv token overflow"),
+        ((), BOUNDS, False, 255, "out_of_bounds", "owned by rank 0"),
+        ((seen(0),), ("virtual_rocm: the deadline of 5 s was reached",), True, 124, "hang", "rank 1 in combine"),
+        (
+            (seen(0), seen(1, "device_error", "HIP error")),
+            ("virtual_rocm: rank 1: exit code 70",),
+            False,
+            70,
+            "crash",
+            "code 70",
+        ),
+        ((), ("virtual_rocm: rank 0: died of SIGSEGV after 1.0 s",), False, 139, "crash", "SIGSEGV"),
+        ((), ("virtual_rocm: the native libraries are not built",), False, 2, "engine_error", "not built"),
+        (
+            (),
+            ("[0] unsupported instruction v_foo", "virtual_rocm: rank 0: exit code 70"),
+            False,
+            70,
+            "engine_error",
+            "v_foo",
+        ),
+    ],
+)
+def test_what_happened_is_named(
+    observed: tuple[Observation, ...], lines: tuple[str, ...], timed_out: bool, code: int, kind: str, text: str
+) -> None:
+    found = classify(
+        {item.rank: item for item in observed},
+        2,
+        lines,
+        timed_out=timed_out,
+        code=code,
+        progress=["rank 0 in done", "rank 1 in combine of data set 0"],
+    )
+    assert found[0] == kind
+    assert text in found[1]
+
+
+def test_an_observation_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    world = make_world(SMALL)
+    original = dataclasses.replace(
+        seen(0),
+        dispatches=(right_dispatch(world, 0, 0), right_dispatch(world, 0, 1)),
+        combines=(right_combine(world, 0, 0),),
+        pruned=("max_total_recv_tokens",),
+    )
+    path = tmp_path / "000.0.npz"
+    write_observation(original, path)
+    again = read_observation(path)
+    assert dataclasses.replace(again, dispatches=(), combines=()) == dataclasses.replace(
+        original, dispatches=(), combines=()
+    )
+    for one, other in zip(original.dispatches, again.dispatches, strict=True):
+        for name in ("payload", "weights", "ids", "scales", "sources"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
+        assert one.before is not None
+        assert other.before is not None
+        assert one.before.keys() == other.before.keys()
+    assert [item.name for item in tmp_path.iterdir()] == [path.name], "nothing is left aside"
+
+
+def test_an_observation_cut_in_half_is_not_one(tmp_path: Path) -> None:
+    path = tmp_path / "000.0.npz"
+    write_observation(seen(0), path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises((OSError, ValueError, KeyError)):
+        read_observation(path)
+
+
+def start(code: str, deadline: float, ranks: int = 2) -> tuple[int, bool, tuple[str, ...], float]:
+    begun = time.monotonic()
+    run = _start_ranks([sys.executable, "-c", code], dict(os.environ), ranks, deadline)
+    return run.code, run.timed_out, run.lines, time.monotonic() - begun
+
+
+def test_a_rank_that_waits_for_ever_is_ended_at_the_deadline(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = (
+        "import os, signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"pathlib.Path({str(note)!r} + os.environ['RANK']).write_text(str(os.getpid())); time.sleep(600)"
+    )
+    _, timed_out, lines, _ = start(code, 3)
+    assert timed_out
+    assert "rank 0: ended by the launcher" in lines
+    for rank in "01":
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(Path(f"{note}{rank}").read_text()), 0)
+
+
+def test_a_killed_rank_ends_the_others_and_is_named() -> None:
+    code = "import os, time; os.environ['RANK'] == '1' and os.kill(os.getpid(), 9); time.sleep(600)"
+    returned, timed_out, lines, seconds = start(code, 120)
+    assert not timed_out
+    assert seconds < 60
+    assert returned == -signal.SIGKILL
+    assert "rank 1: died of SIGKILL" in lines
+    assert "rank 0: ended by the launcher" in lines
+
+
+def test_ranks_that_cannot_be_started_are_our_own_fault() -> None:
+    outcomes = run_jobs([Job(Case("c"), {})], Lane("plain", "/nowhere/python"), deadline=5)
+    assert [item.kind for item in outcomes] == ["engine_error"]
+
+
+def test_cases_behind_one_that_ended_its_ranks_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second case kills the run: it is run once, the third one again."""
+    from conformance.suite import launch
+
+    runs: list[list[str]] = []
+
+    def start(program: list[str], lane: Lane, world_size: int, deadline: float) -> launch._Run:
+        import json
+
+        jobs = json.loads(Path(program[2]).read_text(encoding="utf-8"))
+        runs.append([job["case"]["name"] for job in jobs])
+        for job in jobs:
+            if job["case"]["name"] == "bad":
+                return launch._Run(-9, False, ("rank 0: died of SIGKILL",))
+            for rank in range(world_size):
+                write_observation(seen(rank), Path(program[3]) / f"{job['number']:03}.{rank}.npz")
+        return launch._Run(0, False, ())
+
+    monkeypatch.setattr(launch, "_start", start)
+    outcomes = run_jobs([Job(Case(name), {}) for name in ("good", "bad", "late")], Lane("plain", "python"))
+    assert runs == [["good", "bad", "late"], ["late"]]
+    assert [item.kind for item in outcomes] == ["finished", "crash", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        ("hang", Verdict.TIMEOUT),
+        ("crash", Verdict.CRASH),
+        ("engine_error", Verdict.ENGINE_ERROR),
+        ("asserted", Verdict.FAIL),
+        ("out_of_bounds", Verdict.FAIL),
+    ],
+)
+def test_a_case_that_did_not_finish_is_never_a_pass(kind: str, verdict: Verdict) -> None:
+    outcome = Outcome(Case("registered-buffer"), kind, "text", {}, (), "")  # type: ignore[arg-type]
+    assert judge("CMB-4", {"registered-buffer": outcome}).verdict is verdict
+
+
+def test_a_case_that_was_not_run_is_never_a_pass() -> None:
+    assert judge("CMB-4", {}).verdict is Verdict.NOT_RUN
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "step", "verdict"),
+    [
+        ("refused", "rank 0 in dispatch of data set 0: RuntimeError", "dispatch of data set 0", Verdict.PASS),
+        ("refused", "rank 0 in combine of data set 0: IndexError", "combine of data set 0", Verdict.FAIL),
+        ("asserted", "destTokId < n && Total recv token overflow", "", Verdict.PASS),
+        ("asserted", "topk < warpSize", "", Verdict.FAIL),
+        ("hang", "", "", Verdict.FAIL),
+        ("out_of_bounds", "", "", Verdict.FAIL),
+        ("crash", "", "", Verdict.FAIL),
+        ("engine_error", "", "", Verdict.ENGINE_ERROR),
+    ],
+)
+def test_an_overflow_has_to_be_noticed_as_one_and_in_dispatch(
+    kind: Any, message: str, step: str, verdict: Verdict
+) -> None:
+    observations = {0: seen(0, "refused", message, step)} if step else {}
+    outcome = Outcome(Case("overflow-by-one"), kind, message, observations, (), "")
+    assert judge("OVF-7", {"overflow-by-one": outcome}).verdict is verdict

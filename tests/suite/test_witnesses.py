@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The suite catches every broken implementation, and finds nothing in the correct one.
+
+The ranks need torch: the interpreter that runs the tests if it has it, or the one that CONFORMANCE_RANK_PYTHON names.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+
+import pytest
+
+from conformance.catalogue import load_catalogue
+from conformance.suite.case_list import CASES
+from conformance.suite.judges import CHECKS
+from conformance.suite.lanes import REFERENCE, plain_lane
+from conformance.suite.witnesses import ALONE, WITNESSES, run_witnesses
+
+PYTHON = os.environ.get("CONFORMANCE_RANK_PYTHON") or (sys.executable if importlib.util.find_spec("torch") else None)
+needs_torch = pytest.mark.skipif(PYTHON is None, reason="no torch: set CONFORMANCE_RANK_PYTHON to a Python that has it")
+
+
+def test_each_requirement_of_a_running_lane_has_a_check_and_each_check_a_requirement() -> None:
+    assert {item.id for item in load_catalogue() if {"virtual", "rocm"} & set(item.lanes)} == CHECKS.keys()
+
+
+def test_each_check_names_cases_that_exist_and_each_case_is_needed() -> None:
+    assert {name for check in CHECKS.values() for name in check.cases} == CASES.keys()
+
+
+def test_each_requirement_is_broken_by_a_witness() -> None:
+    assert set(WITNESSES.values()) == CHECKS.keys()
+
+
+def test_the_table_names_each_broken_implementation() -> None:
+    source = (REFERENCE / "mori" / "witnesses.py").read_text(encoding="utf-8")
+    classes = re.findall(r"^class ([A-Z]\w+)\(", source, re.MULTILINE)
+    names = {re.sub(r"(?<!^)([A-Z])", r"-\1", name).lower() for name in classes}
+    assert names == WITNESSES.keys()
+
+
+def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
+    """What runs in the wheel's environment must do without the driver's packages."""
+    folder = REFERENCE.parent
+    modules = ("cases", "encoding", "experts", "observations", "device", "playing", "rank_program")
+    for name in modules:
+        text = (folder / f"{name}.py").read_text(encoding="utf-8")
+        found = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
+        allowed = {"torch", "numpy", "mori", "__future__", *sys.stdlib_module_names}
+        outside = {item for item in found if item.split(".")[0] not in allowed}
+        assert outside <= {f"conformance.suite.{other}" for other in modules}, name
+
+
+@needs_torch
+@pytest.mark.timeout(900)
+def test_the_correct_implementation_passes_everything() -> None:
+    (result,) = run_witnesses(plain_lane(PYTHON), ["correct"], deadline=600)
+    assert result.caught_by == (), result.message
+
+
+@needs_torch
+@pytest.mark.timeout(900)
+def test_every_broken_implementation_is_caught_by_its_requirement() -> None:
+    results = run_witnesses(plain_lane(PYTHON), [name for name in WITNESSES if name not in ALONE], deadline=600)
+    assert [item for item in results if not item.good] == []
+
+
+@needs_torch
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("witness", sorted(ALONE))
+def test_an_implementation_that_ends_its_ranks_is_caught(witness: str) -> None:
+    (result,) = run_witnesses(plain_lane(PYTHON), [witness], deadline=60)
+    assert result.good, result
+
+
+def test_the_page_holds_the_table() -> None:
+    page = (REFERENCE.parents[2] / "docs" / "suite.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([a-z0-9 ]+) \| ([A-Z]{3}-\d+) \|$", page, re.MULTILINE)
+    assert {name.replace(" ", "-"): requirement for name, requirement in rows} == WITNESSES
