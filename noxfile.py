@@ -135,7 +135,9 @@ def typing(session: nox.Session) -> None:
     """mypy --strict."""
     install(session, "lint", "test")
     session.run("mypy")
-    session.run("mypy", "--explicit-package-bases", *sorted(str(file) for file in Path("virtual_rocm/bridge").glob("*.py")))
+    session.run(
+        "mypy", "--explicit-package-bases", *sorted(str(file) for file in Path("virtual_rocm/bridge").glob("*.py"))
+    )
 
 
 @nox.session(python=DRIVER)

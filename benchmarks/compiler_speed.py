@@ -56,13 +56,9 @@ def kernels_of(container: Path) -> list[str]:
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, default=DEFAULT_SOURCE)
-    parser.add_argument(
-        "--kernel", action="append", default=[], help="compile this one; default: the first two"
-    )
+    parser.add_argument("--kernel", action="append", default=[], help="compile this one; default: the first two")
     parser.add_argument("--whole", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("flags", nargs="*", help="for hipcc")
     options = parser.parse_args()

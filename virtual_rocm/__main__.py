@@ -26,9 +26,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a program, or ranks of it, on the virtual GPU")
     run.add_argument("--ranks", type=int, default=1, help="how many processes to start (default 1)")
-    run.add_argument(
-        "--deadline", type=float, default=600.0, help="seconds after which all are ended (default 600)"
-    )
+    run.add_argument("--deadline", type=float, default=600.0, help="seconds after which all are ended (default 600)")
     run.add_argument(
         "--env",
         action="append",
@@ -39,14 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_roots(run)
     run.add_argument("program", nargs=argparse.REMAINDER, help="-- and the command")
 
-    show = commands.add_parser(
-        "environment", help="print the variables as shell commands, for other ways to start"
-    )
+    show = commands.add_parser("environment", help="print the variables as shell commands, for other ways to start")
     _add_roots(show)
 
-    check = commands.add_parser(
-        "doctor", help="say what is missing on this machine, and the command that gets it"
-    )
+    check = commands.add_parser("doctor", help="say what is missing on this machine, and the command that gets it")
     check.add_argument("--fix", action="store_true", help="run that command")
     return parser
 

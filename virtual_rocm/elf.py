@@ -65,9 +65,7 @@ class _Image:
             raise ElfError(f"{path} is not a 64-bit little-endian ELF file")
         table, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
         for index in range(count):
-            kind, _, offset, address, _, in_file, _, _ = struct.unpack_from(
-                "<IIQQQQQQ", data, table + index * size
-            )
+            kind, _, offset, address, _, in_file, _, _ = struct.unpack_from("<IIQQQQQQ", data, table + index * size)
             if kind == _PT_LOAD:
                 self.segments.append((address, in_file, offset))
             elif kind == _PT_DYNAMIC:
@@ -137,15 +135,11 @@ def _symbols(
         if binding == 0 or name_offset == 0:
             continue
         name = image.text(strings + name_offset)
-        number = (
-            struct.unpack_from("<H", image.data, versym + index * 2)[0] & 0x7FFF if versym is not None else 0
-        )
+        number = struct.unpack_from("<H", image.data, versym + index * 2)[0] & 0x7FFF if versym is not None else 0
         library, version = versions.get(number, (None, None))
         if section == 0:
             needs.append(
-                NeededSymbol(
-                    name, library, version, binding == _STB_WEAK, index in called and index not in taken
-                )
+                NeededSymbol(name, library, version, binding == _STB_WEAK, index in called and index not in taken)
             )
         elif name != version:  # linkers define a symbol for each version, too
             gives.append(GivenSymbol(name, version))
@@ -173,9 +167,7 @@ def _symbol_count(image: _Image, tags: dict[int, int]) -> int:
     return int(last) + 1
 
 
-def _version_names(
-    image: _Image, tags: dict[int, int], strings: int
-) -> dict[int, tuple[str | None, str | None]]:
+def _version_names(image: _Image, tags: dict[int, int], strings: int) -> dict[int, tuple[str | None, str | None]]:
     names: dict[int, tuple[str | None, str | None]] = {}
     if _DT_VERNEED in tags:
         at = image.offset(tags[_DT_VERNEED])

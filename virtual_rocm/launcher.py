@@ -168,9 +168,7 @@ def run_ranks(
     started: list[_Rank] = []
     timed_out = False
     try:
-        for rank in range(
-            ranks
-        ):  # not a comprehension: those that were started must end when a later one fails
+        for rank in range(ranks):  # not a comprehension: those that were started must end when a later one fails
             started.append(_Rank(rank, command, rank_environment(environment, rank, ranks, port)))  # noqa: PERF401
         timed_out = _watch(started, begun + deadline, write)
     finally:

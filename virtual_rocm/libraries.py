@@ -50,12 +50,8 @@ class LibraryPlan:
     runtime_names: dict[str, str]  # a name that a program asks for → our library that answers
     stubs: tuple[StubPlan, ...]
     preload: tuple[str, ...]  # names that a bundled copy would take, unless they are loaded before it
-    unresolved: tuple[str, ...] = field(
-        default=()
-    )  # symbols that nothing gives and no stub can be told to give
-    too_new: tuple[str, ...] = field(
-        default=()
-    )  # versions of the C and C++ libraries that this system's do not have
+    unresolved: tuple[str, ...] = field(default=())  # symbols that nothing gives and no stub can be told to give
+    too_new: tuple[str, ...] = field(default=())  # versions of the C and C++ libraries that this system's do not have
 
 
 def runtime_library(soname: str) -> str | None:
@@ -198,12 +194,7 @@ def plan_libraries(consumers: Sequence[SharedObject], system: SystemLibraries | 
         for symbol in library.needs:
             if symbol.library in versioned:
                 versioned[symbol.library][symbol.name, symbol.version] = symbol
-            elif (
-                symbol.library is None
-                and not symbol.weak
-                and symbol.name not in given
-                and not _python_gives(symbol)
-            ):
+            elif symbol.library is None and not symbol.weak and symbol.name not in given and not _python_gives(symbol):
                 known = loose.get(symbol.name)
                 if known is None or (known.called and not symbol.called):
                     loose[symbol.name] = symbol

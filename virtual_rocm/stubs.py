@@ -75,9 +75,7 @@ def _name_end(mangled: str) -> int:
     nested = mangled.startswith("_ZN")
     at = 3 if nested else 2
     while at < len(mangled):
-        if length := re.compile(r"B?(\d+)").match(
-            mangled, at
-        ):  # an identifier, or an ABI tag on the one before
+        if length := re.compile(r"B?(\d+)").match(mangled, at):  # an identifier, or an ABI tag on the one before
             at = length.end() + int(length[1])
             if not nested and mangled[at : at + 1] != "B":
                 return at
@@ -98,10 +96,7 @@ def stub_source(plan: StubPlan) -> tuple[str, str]:
             lines.append(f'long data_{index}[512] __asm__("{label}") = {{0}};')
         else:
             answer = _ANSWERS.get(symbol.name)
-            body = (
-                answer
-                or f'return stub_called("[virtual_rocm] stub {symbol.name} of {plan.soname} called\\n");'
-            )
+            body = answer or f'return stub_called("[virtual_rocm] stub {symbol.name} of {plan.soname} called\\n");'
             lines.append(
                 f'long f_{index}(long a, long b, long c) __asm__("{label}");\n'
                 f"long f_{index}(long a, long b, long c) {{ (void)a; (void)b; (void)c; {body} }}"
@@ -110,8 +105,7 @@ def stub_source(plan: StubPlan) -> tuple[str, str]:
             lines.append(f'__asm__(".symver {label},{symbol.name}@@{symbol.version}");')
             versions.setdefault(symbol.version, []).append(symbol.name)
     script = "".join(
-        f"{version} {{ global: {' '.join(f'{n};' for n in names)} }};\n"
-        for version, names in versions.items()
+        f"{version} {{ global: {' '.join(f'{n};' for n in names)} }};\n" for version, names in versions.items()
     )
     return "\n".join(lines) + "\n", script
 
@@ -137,6 +131,4 @@ def build_stubs(plans: Sequence[StubPlan], folder: Path) -> None:
         command += [str(code), "-o", str(folder / plan.soname)]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
-            raise SetupError(
-                f"the stub of {plan.soname} could not be built with {compiler}:\n{result.stderr}"
-            )
+            raise SetupError(f"the stub of {plan.soname} could not be built with {compiler}:\n{result.stderr}")

@@ -20,7 +20,16 @@ def build(*targets: str) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        configure = ["cmake", "-S", ROOT / "virtual_rocm" / "native", "-B", FOLDER, "-G", "Ninja", "-DVIRTUAL_ROCM_TESTS=ON"]
+        configure = [
+            "cmake",
+            "-S",
+            ROOT / "virtual_rocm" / "native",
+            "-B",
+            FOLDER,
+            "-G",
+            "Ninja",
+            "-DVIRTUAL_ROCM_TESTS=ON",
+        ]
         for command in (configure, ["cmake", "--build", FOLDER, "-j", "2", "--target", *targets]):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"the native part cannot be built:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"

@@ -63,9 +63,7 @@ def patch_cuda(torch: Any, hip: Hip) -> CudaState:
     class Stream:
         """torch.cuda.Stream."""
 
-        def __init__(
-            self, device: Any = None, priority: int = 0, *, _handle: int | None = None, **_: Any
-        ) -> None:
+        def __init__(self, device: Any = None, priority: int = 0, *, _handle: int | None = None, **_: Any) -> None:
             self.device = torch.device("cuda", index(device))
             self.priority = priority
             self._owned = _handle is None
@@ -114,9 +112,7 @@ def patch_cuda(torch: Any, hip: Hip) -> CudaState:
     class Event:
         """torch.cuda.Event."""
 
-        def __init__(
-            self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
-        ) -> None:
+        def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
             if interprocess:
                 raise NotImplementedError("events between processes are not a part of the virtual GPU")
             self.cuda_event = hip.new_handle("hipEventCreateWithFlags", 0 if enable_timing else 2)

@@ -197,17 +197,16 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
     def from_data(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
         def convert(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             data = args[0] if args else kwargs.get("data", kwargs.get("obj"))
-            if hasattr(data, "__cuda_array_interface__") and not isinstance(data, tensor):
-                view = place.view_of_pointer(data.__cuda_array_interface__)
+            interface = None if isinstance(data, tensor) else getattr(data, "__cuda_array_interface__", None)
+            if interface is not None:
+                view = place.view_of_pointer(interface)
                 wanted = kwargs.get("dtype")
                 target = kwargs.get("device", "cuda")
                 if function is torch.tensor or place.names_device(target) is False:
                     return move((view, target), {"copy": True, **({"dtype": wanted} if wanted else {})})
                 return view if wanted in (None, view.dtype) else move((view,), {"dtype": wanted})
             if isinstance(data, tensor) and function is not torch.tensor:
-                target = {
-                    k: v for k, v in kwargs.items() if k in ("device", "dtype", "copy") and v is not None
-                }
+                target = {k: v for k, v in kwargs.items() if k in ("device", "dtype", "copy") and v is not None}
                 return move((data,), target) if target else data
             return general(function, args, kwargs)
 

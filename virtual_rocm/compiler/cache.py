@@ -17,11 +17,7 @@ __all__ = ["cache_directory", "content_key", "locked", "make_once", "write_whole
 def cache_directory() -> Path:
     """Where compiled code is kept: below ``VIRTUAL_ROCM_CACHE``, else below the user's cache directory."""
     named = os.environ.get("VIRTUAL_ROCM_CACHE")
-    base = (
-        Path(named)
-        if named
-        else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "virtual_rocm"
-    )
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "virtual_rocm"
     return base.absolute() / "compiled"
 
 
@@ -50,17 +46,18 @@ def locked(path: Path) -> Iterator[None]:
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file so that a reader sees all of it or nothing of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise
 
 

@@ -166,9 +166,7 @@ def parse(arguments: list[str]) -> Request:
             architectures += _value(argument, rest).split(",")
         elif argument.startswith(("--offload-arch=", "--amdgpu-target=")):
             architectures += argument.split("=", 1)[1].split(",")
-        elif argument.startswith(
-            ("--rocm-path=", "--hip-path=", "--hip-device-lib-path=", "--rocm-device-lib-path=")
-        ):
+        elif argument.startswith(("--rocm-path=", "--hip-path=", "--hip-device-lib-path=", "--rocm-device-lib-path=")):
             pass  # our headers and device functions are used, wherever ROCm is said to be
         elif argument in _WITH_VALUE:
             value = _value(argument, rest)
@@ -199,9 +197,7 @@ def parse(arguments: list[str]) -> Request:
     elif seen & {"-E", "-S", "-fsyntax-only", "-M", "-MM"}:
         kind = Output.none
         flags += [
-            flag
-            for flag in ("--cuda-device-only", "--offload-device-only", "--offload-host-only")
-            if flag in seen
+            flag for flag in ("--cuda-device-only", "--offload-device-only", "--offload-host-only") if flag in seen
         ]
     elif device_only and ("-emit-llvm" in seen or "-fgpu-rdc" in seen):
         kind = Output.device_bitcode

@@ -63,9 +63,7 @@ def own_files_key() -> str:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix in (".h", ".hpp", ".cpp", ".py", "")
     ]
-    return content_key(
-        *(part for path in files for part in (str(path.relative_to(_PACKAGE)), path.read_bytes()))
-    )
+    return content_key(*(part for path in files for part in (str(path.relative_to(_PACKAGE)), path.read_bytes())))
 
 
 @dataclass(frozen=True)

@@ -175,10 +175,11 @@ def _host(toolchain: Toolchain, request: Request) -> None:
     with tempfile.TemporaryDirectory(prefix="virtual_rocm_") as folder:
         objects = []
         for number, source in enumerate(request.sources):
-            if request.link:
-                target = Path(folder) / f"{number}-{source.stem}.o"
-            else:
-                target = request.output or Path(f"{source.stem}.o")
+            target = (
+                Path(folder) / f"{number}-{source.stem}.o"
+                if request.link
+                else request.output or Path(f"{source.stem}.o")
+            )
             embedded = Path(folder) / f"{number}.hipfb"
             code = make_whole_code_object(toolchain, request, source)
             embedded.write_bytes(_bundle(code, request.architecture))

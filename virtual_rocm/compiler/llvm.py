@@ -121,9 +121,7 @@ class Module:
         """The module as bitcode."""
         buffer = self._llvm.LLVMWriteBitcodeToMemoryBuffer(self._handle)
         try:
-            return ctypes.string_at(
-                self._llvm.LLVMGetBufferStart(buffer), self._llvm.LLVMGetBufferSize(buffer)
-            )
+            return ctypes.string_at(self._llvm.LLVMGetBufferStart(buffer), self._llvm.LLVMGetBufferSize(buffer))
         finally:
             self._llvm.LLVMDisposeMemoryBuffer(buffer)
 

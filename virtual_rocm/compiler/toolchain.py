@@ -154,14 +154,10 @@ def _examine(clang: Path) -> Toolchain:
     if release < OLDEST:
         raise ToolMissing(f"{clang} is release {release}; {OLDEST} or newer is needed, for example clang-19")
     if "amdgcn" not in _output([str(clang), "--print-targets"]):
-        raise ToolMissing(
-            f"{clang} was built without the AMDGPU target: install one that has it, for example clang-19"
-        )
+        raise ToolMissing(f"{clang} was built without the AMDGPU target: install one that has it, for example clang-19")
     resources = Path(_output([str(clang), "--print-resource-dir"]).strip())
     if not (resources / "include" / "__clang_hip_runtime_wrapper.h").is_file():
-        raise ToolMissing(
-            f"clang's own headers are missing in {resources}: install libclang-common-{release}-dev"
-        )
+        raise ToolMissing(f"clang's own headers are missing in {resources}: install libclang-common-{release}-dev")
     return Toolchain(
         release=release,
         version=match.group(1) + match.group(2),
@@ -203,6 +199,4 @@ def _output(command: list[str]) -> str:
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
     except subprocess.CalledProcessError as error:
-        raise ToolMissing(
-            f"`{' '.join(command)}` fails: {error.stderr.strip() or error.returncode}"
-        ) from error
+        raise ToolMissing(f"`{' '.join(command)}` fails: {error.stderr.strip() or error.returncode}") from error

@@ -48,9 +48,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def make_code_object(
-    toolchain: Toolchain, bitcode: bytes, architecture: str, options: Sequence[str]
-) -> bytes:
+def make_code_object(toolchain: Toolchain, bitcode: bytes, architecture: str, options: Sequence[str]) -> bytes:
     """Optimises a module, generates code, links it, and returns the code object."""
     with tempfile.TemporaryDirectory(prefix="virtual_rocm_") as folder:
         module, unlinked, linked = (Path(folder) / name for name in ("module.bc", "module.o", "module.hsaco"))

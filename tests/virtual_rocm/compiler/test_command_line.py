@@ -69,9 +69,7 @@ def test_values_of_options_are_not_taken_for_sources() -> None:
 
 
 def test_options_of_code_generation_are_kept_for_later() -> None:
-    request = parse(
-        ["--genco", "-O2", "-g", "-std=c++17", "-mllvm", "-some-option=1", "-ffp-contract=off", "a.hip"]
-    )
+    request = parse(["--genco", "-O2", "-g", "-std=c++17", "-mllvm", "-some-option=1", "-ffp-contract=off", "a.hip"])
     assert request.code_generation == ("-O2", "-mllvm", "-some-option=1", "-ffp-contract=off")
 
 

@@ -132,18 +132,14 @@ def test_the_native_reader_hands_on_the_compilers_message(reader: Path, hipcc: H
     subprocess.run([str(reader), str(tmp_path / "k.hsaco"), "fill"], check=True, capture_output=True)
 
 
-def test_a_compiler_that_is_gone_is_replaced_by_that_of_rocm_path(
-    reader: Path, hipcc: Hipcc, tmp_path: Path
-) -> None:
+def test_a_compiler_that_is_gone_is_replaced_by_that_of_rocm_path(reader: Path, hipcc: Hipcc, tmp_path: Path) -> None:
     source, file = tmp_path / "k.hip", tmp_path / "k.hsaco"
     source.write_text(
         '#include <hip/hip_runtime.h>\nextern "C" __global__ void fill(int* out) { out[threadIdx.x] = 2; }\n'
     )
     hipcc("--genco", source, "-o", file)
     container = Container.read(file)
-    gone = dataclasses.replace(
-        container, command=("/gone/python", "-I", "/gone/main.py", container.command[-1])
-    )
+    gone = dataclasses.replace(container, command=("/gone/python", "-I", "/gone/main.py", container.command[-1]))
     file.write_bytes(gone.encode())
     command = [str(reader), str(file), "fill"]
 
@@ -154,9 +150,7 @@ def test_a_compiler_that_is_gone_is_replaced_by_that_of_rocm_path(
 
     launcher = tmp_path / "rocm" / "bin" / "hipcc"
     launcher.parent.mkdir(parents=True)
-    launcher.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m virtual_rocm.compiler "$@"\n'
-    )
+    launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m virtual_rocm.compiler "$@"\n')
     launcher.chmod(0o755)
     environment["ROCM_PATH"] = str(tmp_path / "rocm")
     subprocess.run(command, check=True, capture_output=True, env=environment)

@@ -55,9 +55,7 @@ def test_a_missing_source_is_named(hipcc: Hipcc, tmp_path: Path) -> None:
     assert "missing.hip" in result.stderr
 
 
-def test_an_option_that_clang_does_not_know_is_refused_by_it(
-    hipcc: Hipcc, source: Path, tmp_path: Path
-) -> None:
+def test_an_option_that_clang_does_not_know_is_refused_by_it(hipcc: Hipcc, source: Path, tmp_path: Path) -> None:
     result = hipcc("--genco", "--no-such-option", source, "-o", tmp_path / "k.hsaco", check=False)
     assert result.returncode == 1
     assert "no-such-option" in result.stderr
@@ -89,12 +87,8 @@ def test_device_bitcode_stays_linkable(
     hipcc: Hipcc, source: Path, tmp_path: Path, llvm_tool: Callable[[str], str]
 ) -> None:
     output = tmp_path / "k.bc"
-    hipcc(
-        "-c", "--cuda-device-only", "-emit-llvm", "-fgpu-rdc", "--offload-arch=gfx942", source, "-o", output
-    )
-    names = subprocess.run(
-        [llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True
-    ).stdout
+    hipcc("-c", "--cuda-device-only", "-emit-llvm", "-fgpu-rdc", "--offload-arch=gfx942", source, "-o", output)
+    names = subprocess.run([llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True).stdout
     assert " T add" in names
     assert " D offset" in names
 
@@ -110,9 +104,7 @@ def test_a_host_object_embeds_its_kernels(
     source.write_text(KERNEL + "void launch(int* p) { add<<<1, 64>>>(p); }\n")
     output = tmp_path / "k.o"
     hipcc("-c", source, "-o", output)
-    names = subprocess.run(
-        [llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True
-    ).stdout
+    names = subprocess.run([llvm_tool("llvm-nm"), str(output)], capture_output=True, text=True, check=True).stdout
     for name in ("__hipRegisterFatBinary", "__hipRegisterFunction", "__hipRegisterVar", "hipLaunchKernel"):
         assert f"U {name}" in names
     contents = output.read_bytes()
@@ -137,9 +129,7 @@ def test_two_sources_make_one_library(hipcc: Hipcc, source: Path, tmp_path: Path
     assert output.read_bytes().count(b"__CLANG_OFFLOAD_BUNDLE__") == 2
 
 
-def test_it_runs_by_its_path_with_an_empty_environment(
-    toolchain: object, source: Path, tmp_path: Path
-) -> None:
+def test_it_runs_by_its_path_with_an_empty_environment(toolchain: object, source: Path, tmp_path: Path) -> None:
     import sys
 
     output = tmp_path / "k.hsaco"

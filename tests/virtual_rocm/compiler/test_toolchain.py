@@ -98,17 +98,13 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         find_toolchain()
 
 
-def test_an_incomplete_release_does_not_hide_a_complete_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_incomplete_release_does_not_hide_a_complete_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     first, second = fake_clang(tmp_path / "a", release=21), complete(tmp_path / "b", release=20)
     monkeypatch.setattr(module, "_candidates", lambda: [first, second])
     assert find_toolchain().release == 20
 
 
-def test_what_was_found_is_remembered_until_it_changes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_was_found_is_remembered_until_it_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     clang = complete(tmp_path)
     monkeypatch.setenv("VIRTUAL_ROCM_CLANG", str(clang))
     found = find_toolchain()

@@ -85,9 +85,7 @@ class Device:
             self.compiled[key] = target
         return self.compiled[key]
 
-    def run(
-        self, source: str | Path, *commands: str, timeout: float = 60, **knobs: float | str | bool
-    ) -> Run:
+    def run(self, source: str | Path, *commands: str, timeout: float = 60, **knobs: float | str | bool) -> Run:
         """Runs commands after loading a code object; knobs are VIRTUAL_ROCM_… variables in small letters."""
         path = source if isinstance(source, Path) else self.compile(source)
         environment = dict(os.environ)

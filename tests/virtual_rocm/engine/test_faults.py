@@ -147,9 +147,7 @@ def test_its_twin_is_in_order(device: Device, case: Case) -> None:
 
 
 def test_the_source_line_is_that_of_the_access(device: Device) -> None:
-    run = device.run(
-        "faults", "buffer data 1024", "launch write_past_end 1 512 0 @data i32:256 i32:1", "wait"
-    )
+    run = device.run("faults", "buffer data 1024", "launch write_past_end 1 512 0 @data i32:256 i32:1", "wait")
     lines = (FOLDER / "kernels" / "faults.hip").read_text().splitlines()
     found = re.search(r"faults\.hip:(\d+) in write_past_end", run.endings[0].report)
     assert found is not None
@@ -259,7 +257,8 @@ def test_what_is_no_code_object_is_refused_with_the_reason(
     path = tmp_path_factory.mktemp("bad") / "bad.hsaco"
     path.write_bytes(contents)
     run = device.run(path)
-    assert run.errors and message in run.errors[0]
+    assert run.errors
+    assert message in run.errors[0]
 
 
 @pytest.mark.parametrize("length", [100, 1000, 3000, 5000])
@@ -269,4 +268,5 @@ def test_a_code_object_that_is_cut_short_is_refused(
     path = tmp_path_factory.mktemp("short") / "short.hsaco"
     path.write_bytes(device.compile("faults").read_bytes()[:length])
     run = device.run(path)
-    assert run.errors and "cut short" in run.errors[0]
+    assert run.errors
+    assert "cut short" in run.errors[0]

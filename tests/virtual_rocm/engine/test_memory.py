@@ -183,9 +183,7 @@ def test_permutations_move_lanes_and_read_zero_from_lanes_that_are_off(device: D
 
 
 def test_private_arrays_are_private(device: Device) -> None:
-    run = device.run(
-        "memory", "buffer out 1024", "launch scratch_array 4 64 0 @out i32:10", "wait", "read out 0 1024"
-    )
+    run = device.run("memory", "buffer out 1024", "launch scratch_array 4 64 0 @out i32:10", "wait", "read out 0 1024")
 
     def expected(thread: int) -> int:
         place, total = thread & 63, 0
@@ -279,9 +277,7 @@ def test_indirect_calls_and_recursion(device: Device) -> None:
 @pytest.mark.parametrize(
     ("grid", "block"), [((1, 1, 1), (64, 1, 1)), ((3, 2, 2), (5, 3, 7)), ((2, 1, 3), (1, 1024, 1))]
 )
-def test_every_thread_knows_its_place(
-    device: Device, grid: tuple[int, int, int], block: tuple[int, int, int]
-) -> None:
+def test_every_thread_knows_its_place(device: Device, grid: tuple[int, int, int], block: tuple[int, int, int]) -> None:
     threads = block[0] * block[1] * block[2]
     blocks = grid[0] * grid[1] * grid[2]
     size = 4 * threads * blocks

@@ -12,9 +12,7 @@ from conftest import Device
 @pytest.mark.parametrize("falling", [0, 1])
 @pytest.mark.parametrize("blocks", [2, 37, 300])
 @pytest.mark.parametrize("seed", [0, 5])
-def test_blocks_that_wait_for_blocks_make_progress(
-    device: Device, falling: int, blocks: int, seed: int
-) -> None:
+def test_blocks_that_wait_for_blocks_make_progress(device: Device, falling: int, blocks: int, seed: int) -> None:
     run = device.run(
         "scheduling",
         "buffer counter 4",
@@ -176,9 +174,7 @@ def test_the_same_grid_on_a_device_that_holds_it_completes(device: Device) -> No
 
 
 def test_waves_missing_at_a_barrier_are_reported_beside_those_that_wait_there(device: Device) -> None:
-    run = device.run(
-        "scheduling", "buffer flag 4", "launch half_at_barrier 1 256 0 @flag", "wait", stall_seconds=0.5
-    )
+    run = device.run("scheduling", "buffer flag 4", "launch half_at_barrier 1 256 0 @flag", "wait", stall_seconds=0.5)
     ending = run.endings[0]
     assert ending.kind == "deadlock"
     assert "3 waves wait at a barrier" in ending.report

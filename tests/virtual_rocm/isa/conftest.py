@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,4 +26,6 @@ def machine() -> Iterator[Machine]:
 @pytest.fixture(scope="session")
 def disassembler() -> Disassembler:
     """Our decoder and printer, with llvm's beside it."""
-    return Disassembler(build("test_isa_disassemble") / "bin" / "test_isa_disassemble", find_tool("llvm-mc"), find_tool("llvm-objdump"))
+    return Disassembler(
+        build("test_isa_disassemble") / "bin" / "test_isa_disassemble", find_tool("llvm-mc"), find_tool("llvm-objdump")
+    )

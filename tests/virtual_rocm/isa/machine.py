@@ -93,14 +93,15 @@ class Machine:
         self._assembled: dict[str, list[int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Machine:  # noqa: PYI034 (Self is in typing from Python 3.11 on)
+    def __enter__(self) -> Machine:
         self._process = subprocess.Popen([self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
@@ -132,16 +133,14 @@ class Machine:
         parts = [struct.pack(f"<{len(request)}I", *request), struct.pack("<I", len(v or {}))]
         for row, values in (v or {}).items():
             parts += [struct.pack("<I", row), words_of(values).tobytes()]
-        parts.append(
-            struct.pack(f"<{2 + len(wanted) + len(read_v)}I", len(wanted), *wanted, len(read_v), *read_v)
-        )
+        parts.append(struct.pack(f"<{2 + len(wanted) + len(read_v)}I", len(wanted), *wanted, len(read_v), *read_v))
         return self._exchange(b"".join(parts), words, wanted, read_v)
 
-    def _exchange(
-        self, request: bytes, words: Sequence[int], wanted: Sequence[int], rows: Sequence[int]
-    ) -> Registers:
+    def _exchange(self, request: bytes, words: Sequence[int], wanted: Sequence[int], rows: Sequence[int]) -> Registers:
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(request)
         process.stdin.flush()
         failure = int.from_bytes(process.stdout.read(4), "little")
@@ -156,9 +155,7 @@ def assemble(assembler: Path, text: str, check: bool = True) -> list[int]:
     """Assembles for gfx942. The text of one batch gives the words of all of it."""
     with tempfile.NamedTemporaryFile(suffix=".o") as output:
         command = [str(assembler), *ASSEMBLE, "-o", output.name]
-        subprocess.run(
-            command, input=text.encode(), check=check, stderr=None if check else subprocess.DEVNULL
-        )
+        subprocess.run(command, input=text.encode(), check=check, stderr=None if check else subprocess.DEVNULL)
         return text_section(Path(output.name).read_bytes())
 
 
@@ -166,9 +163,7 @@ def text_section(image: bytes) -> list[int]:
     """The words of the .text section of a 64-bit ELF file."""
     (section_headers,) = struct.unpack_from("<Q", image, 40)
     entry_size, count, names_index = struct.unpack_from("<HHH", image, 58)
-    headers = [
-        struct.unpack_from("<IIQQQQ", image, section_headers + index * entry_size) for index in range(count)
-    ]
+    headers = [struct.unpack_from("<IIQQQQ", image, section_headers + index * entry_size) for index in range(count)]
     names = headers[names_index][4]
     for name, _, _, _, offset, size in headers:
         if image[names + name :].startswith(b".text\0"):

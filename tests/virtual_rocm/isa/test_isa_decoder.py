@@ -81,15 +81,14 @@ def vector_texts(name: str, encoding: str, widths: list[int], traits: int) -> li
     if encoding == "vop3p_mai" and "accvgpr" not in name:
         return [
             f"{name} {registers('a', 0, widths[0])}, {registers('v', 64, widths[1])}, "
-            + f"{registers('v', 80, widths[2])}, "
-            + (f"v{100}" if "smfmac" in name else registers("a", 0, widths[3]))
+            f"{registers('v', 80, widths[2])}, " + (f"v{100}" if "smfmac" in name else registers("a", 0, widths[3]))
         ]
     if "accvgpr" in name:
         target, source = ("v", "a") if "read" in name else ("a", "v")
         return [f"{name} {'a' if 'mov' in name else target}4, {'a' if 'mov' in name else source}8"]
     scalar = bool(traits & SCALAR_DESTINATION)
     target = registers("s" if scalar else "v", 4, widths[0]) if widths[0] else ""
-    sources = [registers("v", first, width) for first, width in zip((8, 10, 12), widths[1:]) if width]
+    sources = [registers("v", first, width) for first, width in zip((8, 10, 12), widths[1:], strict=False) if width]
     if name in ("v_readlane_b32", "v_writelane_b32"):
         sources = ["v8", "s10"] if "read" in name else ["s8", "m0"]
     short = ["vcc"] if encoding == "vopc" else [target] if target else []
@@ -109,9 +108,9 @@ def vector_texts(name: str, encoding: str, widths: list[int], traits: int) -> li
     if sources:
         with_constant = ["s7" if widths[1] == 1 else "s[6:7]", *sources[1:]]
         texts.append(f"{name}_e32 {', '.join(short + with_constant + carry)}")
-        texts.append(f"{name}_e32 {', '.join(short + ['-5', *sources[1:]] + carry)}")
+        texts.append(f"{name}_e32 {', '.join([*short, '-5', *sources[1:], *carry])}")
         if widths[1] == 1:
-            texts.append(f"{name}_e32 {', '.join(short + ['0x1234', *sources[1:]] + carry)}")
+            texts.append(f"{name}_e32 {', '.join([*short, '0x1234', *sources[1:], *carry])}")
     if not traits & SHORT_ONLY:
         texts.append(f"{name}_e64 {', '.join(long + sources + long_carry)}")
     return texts
@@ -121,10 +120,8 @@ def memory_texts(name: str, encoding: str, widths: list[int], traits: int) -> li
     """The forms in which a memory instruction is written."""
     data = registers("v", 4, widths[0])
     if encoding == "ds":
-        operands = [registers("v", first, width) for first, width in zip((4, 8, 10, 12), widths) if width]
-        offset = (
-            " offset0:1 offset1:2" if traits & TWO_OFFSETS else " offset:16" if "swizzle" not in name else ""
-        )
+        operands = [registers("v", first, width) for first, width in zip((4, 8, 10, 12), widths, strict=False) if width]
+        offset = " offset0:1 offset1:2" if traits & TWO_OFFSETS else " offset:16" if "swizzle" not in name else ""
         return [f"{name} {', '.join(operands)}{offset}{' gds' if 'gws' in name else ''}"]
     if encoding in ("flat", "global"):
         tail = ", off" if encoding == "global" else ""
@@ -141,16 +138,11 @@ def memory_texts(name: str, encoding: str, widths: list[int], traits: int) -> li
             return [f"{name} v8, off offset:16", f"{name} off, s2"]
         if widths[2]:
             stored = registers("v", 10, widths[2])
-            return [
-                f"{name} {a}, {stored}, {b} offset:16"
-                for a, b in (("off", "s2"), ("v8", "off"), ("v8", "s2"))
-            ]
+            return [f"{name} {a}, {stored}, {b} offset:16" for a, b in (("off", "s2"), ("v8", "off"), ("v8", "s2"))]
         return [f"{name} {data}, {a}, {b} offset:16" for a, b in (("off", "s2"), ("v8", "off"), ("v8", "s2"))]
     if encoding == "mubuf":
         if not widths[0]:
-            return (
-                [name, f"{name} sc1", f"{name} sc0 sc1"] if name in ("buffer_wbl2", "buffer_inv") else [name]
-            )
+            return [name, f"{name} sc1", f"{name} sc0 sc1"] if name in ("buffer_wbl2", "buffer_inv") else [name]
         return [
             f"{name} {data}, off, s[8:11], s12 offset:16",
             f"{name} {data}, v8, s[8:11], 0 offen",
@@ -173,9 +165,7 @@ def scalar_texts(name: str, encoding: str, widths: list[int]) -> list[str]:
         return [f"{name} s4, gpr_idx(SRC0,DST)" if "on" in name else f"{name} gpr_idx(SRC0)"]
     if name in ("s_getreg_b32", "s_setreg_b32", "s_setreg_imm32_b32"):
         register = "hwreg(HW_REG_MODE, 4, 2)"
-        return [
-            f"{name} {'s4, ' + register if 'get' in name else register + (', 3' if 'imm' in name else ', s4')}"
-        ]
+        return [f"{name} {'s4, ' + register if 'get' in name else register + (', 3' if 'imm' in name else ', s4')}"]
     if encoding == "sopp":
         special = {
             "s_waitcnt": "vmcnt(3) lgkmcnt(0)",
@@ -188,19 +178,13 @@ def scalar_texts(name: str, encoding: str, widths: list[int]) -> list[str]:
         return [f"{name} {special.get(name, '3')}"]
     if encoding == "sopk":
         return [
-            f"{name} {target[0]}, 0x1234"
-            if "call" not in name and "fork" not in name
-            else f"{name} {target[0]}, 3"
+            f"{name} {target[0]}, 0x1234" if "call" not in name and "fork" not in name else f"{name} {target[0]}, 3"
         ]
-    sources = [registers("s", first, width) for first, width in zip((8, 12), widths[1:]) if width]
+    sources = [registers("s", first, width) for first, width in zip((8, 12), widths[1:], strict=False) if width]
     texts = [f"{name} {', '.join(target + sources)}".strip()]
-    if (
-        sources
-        and name not in ("s_cbranch_join", "s_rfe_b64", "s_setpc_b64", "s_swappc_b64")
-        and "movrel" not in name
-    ):
-        texts += [f"{name} {', '.join(target + [constant, *sources[1:]])}" for constant in ("-7", "0.5")]
-        texts.append(f"{name} {', '.join(target + ['0x12345', *sources[1:]])}")
+    if sources and name not in ("s_cbranch_join", "s_rfe_b64", "s_setpc_b64", "s_swappc_b64") and "movrel" not in name:
+        texts += [f"{name} {', '.join([*target, constant, *sources[1:]])}" for constant in ("-7", "0.5")]
+        texts.append(f"{name} {', '.join([*target, '0x12345', *sources[1:]])}")
     return texts
 
 
@@ -219,9 +203,7 @@ def texts_of(row: list[str]) -> list[str]:
 NOT_ASSEMBLED = re.compile(r"tbuffer|s_atc|s_dcache_discard|v_screen|_xf32|v_cvt_off_f32_i4_e64$")
 
 
-def test_every_opcode_of_the_table_survives_assembly_and_back(
-    disassembler: Disassembler, tmp_path: Path
-) -> None:
+def test_every_opcode_of_the_table_survives_assembly_and_back(disassembler: Disassembler, tmp_path: Path) -> None:
     """Each row, in each form: what llvm-mc assembles, our decoder prints as llvm-objdump does, and by its own name."""
     wanted: list[tuple[str, str]] = []
     for row in disassembler.table():

@@ -67,9 +67,7 @@ def same(actual: object, expected: object, dtype: str) -> None:
     right = numpy.asarray(expected).astype(dtype)
     width = {"float16": numpy.uint16, "float32": numpy.uint32, "float64": numpy.uint64}[dtype]
     equal = (left.view(width) == right.view(width)) | (numpy.isnan(left) & numpy.isnan(right))
-    assert equal.all(), [
-        (n, left[n], right[n], hex(left.view(width)[n])) for n in numpy.flatnonzero(~equal)[:5]
-    ]
+    assert equal.all(), [(n, left[n], right[n], hex(left.view(width)[n])) for n in numpy.flatnonzero(~equal)[:5]]
 
 
 def low_halves(words: numpy.typing.NDArray[numpy.uint32]) -> numpy.typing.NDArray[numpy.float16]:
@@ -149,7 +147,7 @@ def test_single_arithmetic(machine: Machine, name: str) -> None:
                  TWO[name](-abs(a), two), "float32")  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ("add", "mul", "min", "max"))
+@pytest.mark.parametrize("name", ["add", "mul", "min", "max"])
 def test_double_arithmetic(machine: Machine, name: str) -> None:
     for seed in range(6):
         a, b = doubles(seed), doubles(seed + 20)
@@ -190,17 +188,12 @@ def test_fused_multiply_add_rounds_once(machine: Machine) -> None:
         c[::3] = -(a * b)[::3]
         c[numpy.isnan(c)] = F32(1)
         with numpy.errstate(all="ignore"):
-            expected = [
-                exact_fma(float(x), float(y), float(z), SINGLE_ROUND) for x, y, z in zip(a, b, c, strict=True)
-            ]
+            expected = [exact_fma(float(x), float(y), float(z), SINGLE_ROUND) for x, y, z in zip(a, b, c, strict=True)]
         loaded = {0: c, 1: a, 2: b, 3: c}
         same(machine.run("v_fma_f32 v0, v1, v2, v3", v=loaded).v(0), expected, "float32")
         same(machine.run("v_fmac_f32_e32 v0, v1, v2", v=loaded).v(0), expected, "float32")
         with numpy.errstate(all="ignore"):
-            negated = [
-                exact_fma(-float(x), float(y), -float(z), SINGLE_ROUND)
-                for x, y, z in zip(a, b, c, strict=True)
-            ]
+            negated = [exact_fma(-float(x), float(y), -float(z), SINGLE_ROUND) for x, y, z in zip(a, b, c, strict=True)]
             literal = [exact_fma(float(x), 3.5, float(z), SINGLE_ROUND) for x, z in zip(a, c, strict=True)]
         same(machine.run("v_fma_f32 v0, -v1, v2, -v3", v=loaded).v(0), negated, "float32")
         same(machine.run("v_fmamk_f32 v0, v1, 0x40600000, v3", v=loaded).v(0), literal, "float32")
@@ -212,9 +205,7 @@ def test_double_fused_multiply_add(machine: Machine) -> None:
     for seed in range(3):
         a, b, c = doubles(seed), doubles(seed + 1), doubles(seed + 2)
         with numpy.errstate(all="ignore"):
-            expected = [
-                exact_fma(float(x), float(y), float(z), DOUBLE_ROUND) for x, y, z in zip(a, b, c, strict=True)
-            ]
+            expected = [exact_fma(float(x), float(y), float(z), DOUBLE_ROUND) for x, y, z in zip(a, b, c, strict=True)]
         rows = (*halves_of(a, "float64"), *halves_of(b, "float64"), *halves_of(c, "float64"))
         loaded = dict(zip(range(2, 8), rows, strict=True))
         same(machine.run("v_fma_f64 v[0:1], v[2:3], v[4:5], v[6:7]", v=loaded).wide(0), expected, "float64")
@@ -224,9 +215,7 @@ def test_half_fused_multiply_add_keeps_the_other_half(machine: Machine) -> None:
     for seed in range(4):
         a, b, c = halves(seed), halves(seed + 1), halves(seed + 2)
         with numpy.errstate(all="ignore"):
-            expected = [
-                exact_fma(float(x), float(y), float(z), HALF_ROUND) for x, y, z in zip(a, b, c, strict=True)
-            ]
+            expected = [exact_fma(float(x), float(y), float(z), HALF_ROUND) for x, y, z in zip(a, b, c, strict=True)]
         loaded = {n: x.view(numpy.uint16).astype(numpy.uint32) for n, x in ((1, a), (2, b), (3, c))}
         done = machine.run("v_fma_f16 v0, v1, v2, v3", v=loaded | {0: 0x12345678}).v(0)
         assert (done >> 16 == 0x1234).all()
@@ -309,21 +298,16 @@ def test_conversions_to_integers_truncate_and_saturate(machine: Machine) -> None
         unsigned = [integer(float(x), 0, (1 << 32) - 1) for x in a]
         assert machine.run("v_cvt_i32_f32_e32 v0, v1", v={1: a}).v(0).view(numpy.int32).tolist() == signed
         assert machine.run("v_cvt_u32_f32_e32 v0, v1", v={1: a}).v(0).tolist() == unsigned
-        done = machine.run(
-            "v_cvt_i32_f64_e32 v0, v[2:3]\nv_cvt_u32_f64_e32 v1, v[2:3]\n", v={2: low, 3: high}
-        )
-        assert done.v(0).view(numpy.int32).tolist() == [
-            integer(float(x), -(1 << 31), (1 << 31) - 1) for x in b
-        ]
+        done = machine.run("v_cvt_i32_f64_e32 v0, v[2:3]\nv_cvt_u32_f64_e32 v1, v[2:3]\n", v={2: low, 3: high})
+        assert done.v(0).view(numpy.int32).tolist() == [integer(float(x), -(1 << 31), (1 << 31) - 1) for x in b]
         assert done.v(1).tolist() == [integer(float(x), 0, (1 << 32) - 1) for x in b]
 
 
 def test_conversions_from_integers(machine: Machine) -> None:
     words = numpy.array(
-        [0, 1, M := 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x1000001, 0x1000003, 0xFFFFFF7F] * 8,
+        [0, 1, 0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x1000001, 0x1000003, 0xFFFFFF7F] * 8,
         dtype=numpy.uint32,
     )
-    assert M == words[2]
     same(machine.run("v_cvt_f32_u32_e32 v0, v1", v={1: words}).v(0), words.astype(F32), "float32")
     same(
         machine.run("v_cvt_f32_i32_e32 v0, v1", v={1: words}).v(0),
@@ -358,9 +342,7 @@ def test_conversions_between_formats(machine: Machine) -> None:
                 "float32",
             )
         words = c.view(numpy.uint16).astype(numpy.uint32)
-        same(
-            machine.run("v_cvt_f32_f16_e32 v0, v1", v={1: words | 0x77770000}).v(0), c.astype(F32), "float32"
-        )
+        same(machine.run("v_cvt_f32_f16_e32 v0, v1", v={1: words | 0x77770000}).v(0), c.astype(F32), "float32")
         packed = machine.run("v_cvt_pkrtz_f16_f32 v0, v1, v2", v={1: a, 2: -a}).v(0)
         for half, source in ((packed & 0xFFFF, a), (packed >> 16, -a)):
             value = half.astype(numpy.uint16).view(numpy.float16).astype(float)
@@ -411,8 +393,7 @@ def test_float_comparisons(machine: Machine, relation: str) -> None:
         a, b = singles(seed), singles(seed + 1)
         b[::4] = a[::4]
         expected = sum(
-            int(FLOAT_RELATIONS[relation](float(x), float(y))) << n
-            for n, (x, y) in enumerate(zip(a, b, strict=True))
+            int(FLOAT_RELATIONS[relation](float(x), float(y))) << n for n, (x, y) in enumerate(zip(a, b, strict=True))
         )
         done = machine.run(f"v_cmp_{relation}_f32_e32 vcc, v1, v2", v={1: a, 2: b}, exec=mask, vcc=ALL)
         assert done.vcc == expected & mask
@@ -528,7 +509,7 @@ def test_output_modifiers_and_clamp(machine: Machine) -> None:
     )  # no dx10_clamp
 
 
-@pytest.mark.parametrize(("round_mode", "up", "down"), ((0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 0, 0)))
+@pytest.mark.parametrize(("round_mode", "up", "down"), [(0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 0, 0)])
 def test_mode_rounds_single_and_double_apart(machine: Machine, round_mode: int, up: int, down: int) -> None:
     """1 + 2^-25 and −1 − 2^-25 are a quarter of a unit away from ±1."""
     loaded = {1: 0x3F800000, 2: 0x33000000, 3: 0xBF800000, 4: 0xB3000000}
@@ -554,14 +535,20 @@ def test_mode_flushes_denormals_of_its_format(machine: Machine) -> None:
 
 def test_lanes_that_are_disabled_keep_their_values(machine: Machine) -> None:
     for mask in (0, 1, 0x8000000000000001, 0x00FF00FF00FF00FF):
-        done = machine.run("v_add_f32_e32 v0, v1, v1\nv_fma_f64 v[2:3], v[4:5], 1.0, 1.0", v={0: 7, 1: F32(1), 2: 8, 3: 9, 4: 0, 5: 0},
-                           exec=mask, read_v=(0, 2, 3), vcc=3)  # fmt: skip
+        done = machine.run(
+            "v_add_f32_e32 v0, v1, v1\nv_fma_f64 v[2:3], v[4:5], 1.0, 1.0",
+            v={0: 7, 1: F32(1), 2: 8, 3: 9, 4: 0, 5: 0},
+            exec=mask,
+            read_v=(0, 2, 3),
+            vcc=3,
+        )
         for lane in range(LANES):
             enabled = mask >> lane & 1
             assert done.v(0)[lane] == (0x40000000 if enabled else 7)
             assert (done.v(2)[lane], done.v(3)[lane]) == ((0, 0x3FF00000) if enabled else (8, 9))
         assert done.vcc == 3
-        assert done.scc == 0 and VCC != SCC
+        assert done.scc == 0
+        assert VCC != SCC
 
 
 @given(a=st.floats(width=32), b=st.floats(width=32), c=st.floats(width=32))

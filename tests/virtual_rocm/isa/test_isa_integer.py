@@ -175,9 +175,7 @@ LONG: dict[str, Callable[..., int]] = {
     "v_sad_u16": lambda a, b, c: abs((a & 0xFFFF) - (b & 0xFFFF)) + abs((a >> 16) - (b >> 16)) + c,
     "v_sad_u8": lambda a, b, c: sad8(a, b) + c,
     "v_sad_hi_u8": lambda a, b, c: (sad8(a, b) << 16) + c,
-    "v_msad_u8": lambda a, b, c: (
-        sum(abs((a >> n & 255) - (b >> n & 255)) for n in (0, 8, 16, 24) if b >> n & 255) + c
-    ),
+    "v_msad_u8": lambda a, b, c: sum(abs((a >> n & 255) - (b >> n & 255)) for n in (0, 8, 16, 24) if b >> n & 255) + c,
     "v_perm_b32": perm,
     "v_xad_u32": lambda a, b, c: (a ^ b) + c,
     "v_lshl_add_u32": lambda a, b, c: (a << (b & 31)) + c,
@@ -339,9 +337,7 @@ def test_wide_results(machine: Machine, text: str, mask: int) -> None:
         actual = machine.run(text, v=loaded, s={4: 9, 5: 5}, exec=mask).wide(0)
         for lane in range(LANES):
             a, b = words[0][lane] | words[1][lane] << 32, words[2][lane] | words[3][lane] << 32
-            expected = (
-                WIDE[text](a, b, words[4][lane]) & M64 if mask >> lane & 1 else UNTOUCHED | UNTOUCHED << 32
-            )
+            expected = WIDE[text](a, b, words[4][lane]) & M64 if mask >> lane & 1 else UNTOUCHED | UNTOUCHED << 32
             assert int(actual[lane]) == expected, (lane, hex(a), hex(b))
 
 
@@ -352,9 +348,7 @@ def test_wide_result_may_overlap_its_source(machine: Machine) -> None:
     words = machine.assemble("v_lshlrev_b64 v[4:5], 4, v[2:3]")
     words = [words[0] - 1, words[1]]  # the destination becomes v[3:4], which the assembler would refuse
     actual = machine.run(words, v=loaded, read_v=(3, 4)).wide(3)
-    assert [int(value) for value in actual] == [
-        ((a | b << 32) << 4) & M64 for a, b in zip(low, high, strict=True)
-    ]
+    assert [int(value) for value in actual] == [((a | b << 32) << 4) & M64 for a, b in zip(low, high, strict=True)]
 
 
 CARRY: dict[str, Callable[[int, int, int], tuple[int, bool]]] = {
@@ -379,9 +373,7 @@ def test_carries(machine: Machine, name: str, mask: int) -> None:
         inputs = {12: carries & M32, 13: carries >> 32}
         from_short = machine.run(short, v=loaded, exec=mask, vcc=carries)
         from_long = machine.run(long, v=loaded, exec=mask, s=inputs, read_s=(10, 11))
-        expected = [
-            CARRY[name](x, y, carries >> lane & 1) for lane, (x, y) in enumerate(zip(a, b, strict=True))
-        ]
+        expected = [CARRY[name](x, y, carries >> lane & 1) for lane, (x, y) in enumerate(zip(a, b, strict=True))]
         out = sum(int(carry) << lane for lane, (_, carry) in enumerate(expected)) & mask
         assert from_short.vcc == out
         assert from_long.pair(10) == out
@@ -412,26 +404,17 @@ def test_select_takes_the_second_where_the_mask_is_set(machine: Machine, mask: i
     a, b = samples(1), samples(2)
     loaded = {0: UNTOUCHED, 1: numpy.array(a, dtype=numpy.uint64), 2: numpy.array(b, dtype=numpy.uint64)}
     expected = [
-        (b[lane] if chosen >> lane & 1 else a[lane]) if mask >> lane & 1 else UNTOUCHED
-        for lane in range(LANES)
+        (b[lane] if chosen >> lane & 1 else a[lane]) if mask >> lane & 1 else UNTOUCHED for lane in range(LANES)
     ]
-    assert (
-        machine.run("v_cndmask_b32_e32 v0, v1, v2, vcc", v=loaded, exec=mask, vcc=chosen).v(0).tolist()
-        == expected
-    )
-    assert (
-        machine.run("v_cndmask_b32_e64 v0, v1, v2, s[12:13]", v=loaded, exec=mask, s=pick).v(0).tolist()
-        == expected
-    )
+    assert machine.run("v_cndmask_b32_e32 v0, v1, v2, vcc", v=loaded, exec=mask, vcc=chosen).v(0).tolist() == expected
+    assert machine.run("v_cndmask_b32_e64 v0, v1, v2, s[12:13]", v=loaded, exec=mask, s=pick).v(0).tolist() == expected
     done = machine.run("v_cndmask_b32_e64 v0, 0, 1, s[12:13]", v=loaded, exec=mask, s=pick)
     assert done.v(0).tolist() == [(chosen >> n & 1) if mask >> n & 1 else UNTOUCHED for n in range(LANES)]
     done = machine.run("v_cndmask_b32_e64 v0, -v1, |v2|, s[12:13]", v=loaded, s=pick)
-    assert done.v(0).tolist() == [
-        b[n] & 0x7FFFFFFF if chosen >> n & 1 else a[n] ^ 0x80000000 for n in range(LANES)
-    ]
+    assert done.v(0).tolist() == [b[n] & 0x7FFFFFFF if chosen >> n & 1 else a[n] ^ 0x80000000 for n in range(LANES)]
 
 
-@pytest.mark.parametrize("bits", (0, ALL, 0x8000000180000001, 0x0F0F0F0F0F0F0F0F))
+@pytest.mark.parametrize("bits", [0, ALL, 0x8000000180000001, 0x0F0F0F0F0F0F0F0F])
 def test_mbcnt_counts_the_lanes_below(machine: Machine, bits: int) -> None:
     text = "v_mbcnt_lo_u32_b32 v0, s4, 0\nv_mbcnt_hi_u32_b32 v0, s5, v0\n"
     done = machine.run(text, s={4: bits & M32, 5: bits >> 32})
@@ -469,9 +452,7 @@ def test_comparisons_give_zero_for_disabled_lanes(machine: Machine, relation: st
     loaded = {row: numpy.array(value, dtype=numpy.uint64) for row, value in rows.items()}
     left, right = ("v[2:3]", "v[4:5]") if wide else ("v2", "v4")
     holds = [
-        RELATIONS[relation](
-            *(VIEWS[kind](low | (high << 32 if wide else 0)) for low, high in ((p, q), (r, t)))
-        )
+        RELATIONS[relation](*(VIEWS[kind](low | (high << 32 if wide else 0)) for low, high in ((p, q), (r, t))))
         for p, q, r, t in zip(a, c, b, d, strict=True)
     ]
     full = sum(int(value) << lane for lane, value in enumerate(holds))
@@ -494,9 +475,7 @@ def test_comparison_with_a_scalar(machine: Machine) -> None:
 
 def test_gpr_index_moves_v_mov(machine: Machine) -> None:
     """Both sides by M0, and neither after the mode is left."""
-    text = (
-        "s_set_gpr_idx_on s4, gpr_idx({})\nv_mov_b32_e32 v0, v10\ns_set_gpr_idx_off\nv_mov_b32_e32 v1, v10\n"
-    )
+    text = "s_set_gpr_idx_on s4, gpr_idx({})\nv_mov_b32_e32 v0, v10\ns_set_gpr_idx_off\nv_mov_b32_e32 v1, v10\n"
     loaded = {row: row * 100 for row in (0, 1, 3, 10, 13)}
     done = machine.run(text.format("SRC0"), v=loaded, s={4: 3}, read_v=(0, 1, 3), read_s=(M0, MODE))
     assert (done.v(0)[0], done.v(1)[0], done.v(3)[0]) == (1300, 1000, 300)

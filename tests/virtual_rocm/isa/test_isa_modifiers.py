@@ -28,20 +28,19 @@ def selected(word: int, selection: str, sign: bool = False) -> int:
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-@pytest.mark.parametrize("sign", (False, True))
+@pytest.mark.parametrize("sign", [False, True])
 def test_sdwa_selects_parts_of_sources(machine: Machine, selection: str, sign: bool) -> None:
     source = "sext(v1)" if sign else "v1"
     text = f"v_add_u32_sdwa v0, {source}, v2 dst_sel:DWORD dst_unused:UNUSED_PAD src0_sel:{selection} src1_sel:BYTE_2"
     actual = machine.run(text, v={1: WORDS, 2: OTHERS}).v(0)
     expected = [
-        (selected(a, selection, sign) + selected(b, "BYTE_2")) & 0xFFFFFFFF
-        for a, b in zip(WORDS, OTHERS, strict=True)
+        (selected(a, selection, sign) + selected(b, "BYTE_2")) & 0xFFFFFFFF for a, b in zip(WORDS, OTHERS, strict=True)
     ]
     assert actual.tolist() == expected
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
-@pytest.mark.parametrize("unused", ("UNUSED_PAD", "UNUSED_SEXT", "UNUSED_PRESERVE"))
+@pytest.mark.parametrize("unused", ["UNUSED_PAD", "UNUSED_SEXT", "UNUSED_PRESERVE"])
 def test_sdwa_places_the_result(machine: Machine, selection: str, unused: str) -> None:
     shift, width = SELECTIONS[selection]
     mask = 0xF0F0F0F0F0F0F0F1
@@ -59,8 +58,7 @@ def test_sdwa_places_the_result(machine: Machine, selection: str, unused: str) -
 
 def test_sdwa_comparison_and_scalar_source(machine: Machine) -> None:
     expected = sum(
-        int(int(a) >> 16 == int(b) & 0xFF) << n
-        for n, (a, b) in enumerate(zip(WORDS, WORDS >> 16, strict=True))
+        int(int(a) >> 16 == int(b) & 0xFF) << n for n, (a, b) in enumerate(zip(WORDS, WORDS >> 16, strict=True))
     )
     text = "v_cmp_eq_u32_sdwa s[10:11], v1, v2 src0_sel:WORD_1 src1_sel:BYTE_0"
     assert machine.run(text, v={1: WORDS, 2: WORDS >> 16}, read_s=(10, 11)).pair(10) == expected
@@ -101,18 +99,16 @@ CONTROLS = ("quad_perm:[3,2,1,0]", "quad_perm:[1,1,2,0]", "row_shl:1", "row_shl:
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-@pytest.mark.parametrize(("rows", "banks"), ((15, 15), (0xA, 15), (15, 0x5)))
-@pytest.mark.parametrize("mask", (ALL, 0x0FF00FF0FFFFFFFF))
-@pytest.mark.parametrize("bounded", (False, True))
+@pytest.mark.parametrize(("rows", "banks"), [(15, 15), (0xA, 15), (15, 0x5)])
+@pytest.mark.parametrize("mask", [ALL, 0x0FF00FF0FFFFFFFF])
+@pytest.mark.parametrize("bounded", [False, True])
 def test_dpp(machine: Machine, control: str, rows: int, banks: int, mask: int, bounded: bool) -> None:
     text = f"v_add_u32_dpp v0, v1, v2 {control} row_mask:{hex(rows)} bank_mask:{hex(banks)}{' bound_ctrl:0' if bounded else ''}"
     actual = machine.run(text, v={0: UNTOUCHED, 1: WORDS, 2: OTHERS}, exec=mask).v(0)
     for lane in range(LANES):
         source = dpp_source(control, lane)
         valid = source is not None and mask >> source & 1
-        writes = (
-            mask >> lane & 1 and rows >> lane // 16 & 1 and banks >> lane // 4 % 4 & 1 and (valid or bounded)
-        )
+        writes = mask >> lane & 1 and rows >> lane // 16 & 1 and banks >> lane // 4 % 4 & 1 and (valid or bounded)
         value = int(WORDS[source]) if valid and source is not None else 0
         assert actual[lane] == ((value + int(OTHERS[lane])) & 0xFFFFFFFF if writes else UNTOUCHED), lane
 
@@ -135,13 +131,11 @@ def test_lanes_are_read_and_written_enabled_or_not(machine: Machine) -> None:
         done = machine.run("v_readlane_b32 s4, v1, 63\nv_readlane_b32 s5, v1, s6\nv_readlane_b32 s7, v1, m0",
                            v={1: WORDS}, s={6: 66, 124: 5}, exec=mask, read_s=(4, 5, 7))  # fmt: skip
         assert (done.s(4), done.s(5), done.s(7)) == (WORDS[63], WORDS[2], WORDS[5])
-        done = machine.run(
-            "v_writelane_b32 v1, s4, 63\nv_writelane_b32 v1, -1, 0", v={1: WORDS}, s={4: 77}, exec=mask
-        )
+        done = machine.run("v_writelane_b32 v1, s4, 63\nv_writelane_b32 v1, -1, 0", v={1: WORDS}, s={4: 77}, exec=mask)
         assert done.v(1).tolist() == [0xFFFFFFFF, *WORDS[1:63].tolist(), 77]
 
 
-@pytest.mark.parametrize(("mask", "lane"), ((ALL, 0), (1 << 63, 63), (0xF00, 8), (0, 0)))
+@pytest.mark.parametrize(("mask", "lane"), [(ALL, 0), (1 << 63, 63), (0xF00, 8), (0, 0)])
 def test_first_lane_is_lane_zero_when_none_is_enabled(machine: Machine, mask: int, lane: int) -> None:
     assert machine.run("v_readfirstlane_b32 s4, v1", v={1: WORDS}, exec=mask, read_s=(4,)).s(4) == WORDS[lane]
 
@@ -191,15 +185,11 @@ PACKED_SATURATING: dict[str, Callable[..., int]] = {
 }
 
 
-def packed_expected(
-    function: Callable[..., int], words: list[list[int]], low: list[int], high: list[int]
-) -> list[int]:
+def packed_expected(function: Callable[..., int], words: list[list[int]], low: list[int], high: list[int]) -> list[int]:
     out = []
     for lane in zip(*words, strict=True):
         halves = [
-            function(
-                *((word >> 16 if pick else word) & 0xFFFF for word, pick in zip(lane, picks, strict=True))
-            )
+            function(*((word >> 16 if pick else word) & 0xFFFF for word, pick in zip(lane, picks, strict=True)))
             & 0xFFFF
             for picks in (low, high)
         ]
@@ -218,13 +208,9 @@ def test_packed_integers(machine: Machine, name: str) -> None:
         ([1] * count, [0] * count),
         ([0, 1, 0][:count], [0, 0, 1][:count]),
     ):
-        text = f"{name} v0, {registers} op_sel:{low} op_sel_hi:{high}".replace(" ", "").replace(
-            name, name + " ", 1
-        )
+        text = f"{name} v0, {registers} op_sel:{low} op_sel_hi:{high}".replace(" ", "").replace(name, name + " ", 1)
         text = text.replace("op_sel", " op_sel")
-        assert machine.run(text, v=rows).v(0).tolist() == packed_expected(PACKED[name], words, low, high), (
-            text
-        )
+        assert machine.run(text, v=rows).v(0).tolist() == packed_expected(PACKED[name], words, low, high), text
 
 
 @pytest.mark.parametrize("name", PACKED_SATURATING)
@@ -241,9 +227,7 @@ def test_packed_singles(machine: Machine) -> None:
     a, b, c, d = (generator.normal(0, 5, LANES).astype(F32) for _ in range(4))
     rows: dict[int, object] = {0: UNTOUCHED, 1: UNTOUCHED, 2: a, 3: b, 4: c, 5: d}
 
-    def check(
-        text: str, low: numpy.typing.NDArray[F32], high: numpy.typing.NDArray[F32], mask: int = ALL
-    ) -> None:
+    def check(text: str, low: numpy.typing.NDArray[F32], high: numpy.typing.NDArray[F32], mask: int = ALL) -> None:
         done = machine.run(text, v=rows, s={6: 0x40000000, 7: 0x40400000}, exec=mask)
         enabled = numpy.array([mask >> n & 1 for n in range(LANES)], dtype=bool)
         assert (done.v(0) == numpy.where(enabled, low.view(numpy.uint32), UNTOUCHED)).all(), text
@@ -277,9 +261,7 @@ def test_packed_halves_and_mixed_precision(machine: Machine) -> None:
         ("min", numpy.minimum(a, b)),
         ("max", numpy.maximum(a, b)),
     ):
-        assert (
-            machine.run(f"v_pk_{name}_f16 v0, v1, v2", v=rows).v(0) == expected.view(numpy.uint32)
-        ).all(), name
+        assert (machine.run(f"v_pk_{name}_f16 v0, v1, v2", v=rows).v(0) == expected.view(numpy.uint32)).all(), name
     low = a[::2].astype(float) * b[1::2].astype(float) + 0.5
     text = "v_fma_mix_f32 v0, v1, v2, v3 op_sel:[0,1,0] op_sel_hi:[1,1,0]"
     assert (machine.run(text, v=rows).v(0) == low.astype(F32).view(numpy.uint32)).all()

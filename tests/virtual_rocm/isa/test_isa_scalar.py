@@ -118,7 +118,7 @@ SHIFTS: dict[str, Callable[[int, int], int]] = {
 
 
 @pytest.mark.parametrize("name", SHIFTS)
-@pytest.mark.parametrize("amount", (0, 1, 31, 32, 33, 63, 64, 65, 0xFFFFFFFF))
+@pytest.mark.parametrize("amount", [0, 1, 31, 32, 33, 63, 64, 65, 0xFFFFFFFF])
 def test_wide_shifts_use_six_bits_of_the_amount(machine: Machine, name: str, amount: int) -> None:
     for a in WIDE_EDGES:
         value = SHIFTS[name](a, amount & 63) & M64
@@ -127,9 +127,7 @@ def test_wide_shifts_use_six_bits_of_the_amount(machine: Machine, name: str, amo
         assert (done.pair(4), done.scc) == (value, int(value != 0))
 
 
-@pytest.mark.parametrize(
-    "selector", (0, 0x80000, 0x100008, 0x1F0001, 0x200000, 0x10001F, 0x40003F, 0x400000, 0x7F0004)
-)
+@pytest.mark.parametrize("selector", [0, 0x80000, 0x100008, 0x1F0001, 0x200000, 0x10001F, 0x40003F, 0x400000, 0x7F0004])
 def test_bit_field_extract(machine: Machine, selector: int) -> None:
     for a in EDGES:
         for name, is_signed in (("s_bfe_u32", False), ("s_bfe_i32", True)):
@@ -226,10 +224,8 @@ def test_comparisons_set_the_condition(machine: Machine, relation: str) -> None:
 
 
 @pytest.mark.parametrize("relation", COMPARE)
-@pytest.mark.parametrize("immediate", (0, 1, 0x7FFF, 0x8000, 0xFFFF))
-def test_immediate_comparisons_extend_as_their_type_says(
-    machine: Machine, relation: str, immediate: int
-) -> None:
+@pytest.mark.parametrize("immediate", [0, 1, 0x7FFF, 0x8000, 0xFFFF])
+def test_immediate_comparisons_extend_as_their_type_says(machine: Machine, relation: str, immediate: int) -> None:
     for a in (*EDGES, immediate, 0xFFFF8000, 0xFFFFFFFF):
         done = machine.run(f"s_cmpk_{relation}_i32 s8, {hex(immediate)}", s={8: a}, read_v=())
         assert done.scc == COMPARE[relation](signed(a), signed(immediate, 16)), hex(a)
@@ -246,26 +242,20 @@ def test_wide_comparisons_and_bit_tests(machine: Machine) -> None:
         for bit in (0, 31, 32, 63, 64, 95):
             inputs = {8: a & M32, 9: a >> 32, 10: bit}
             assert machine.run("s_bitcmp1_b64 s[8:9], s10", s=inputs, read_v=()).scc == a >> (bit & 63) & 1
-            assert machine.run("s_bitcmp0_b32 s8, s10", s=inputs, read_v=()).scc != (
-                (a & M32) >> (bit & 31) & 1
-            )
+            assert machine.run("s_bitcmp0_b32 s8, s10", s=inputs, read_v=()).scc != ((a & M32) >> (bit & 31) & 1)
 
 
 def test_immediate_forms(machine: Machine) -> None:
     assert machine.run("s_movk_i32 s4, 0x8000", read_s=(4,)).s(4) == 0xFFFF8000
     for scc, expected in ((0, 7), (1, 0xFFFFFFFF)):
         assert machine.run("s_cmovk_i32 s4, 0xffff", s={4: 7, SCC: scc}, read_s=(4,)).s(4) == expected
-        assert (
-            machine.run("s_cmov_b32 s4, s8", s={4: 7, 8: 0xFFFFFFFF, SCC: scc}, read_s=(4,)).s(4) == expected
-        )
+        assert machine.run("s_cmov_b32 s4, s8", s={4: 7, 8: 0xFFFFFFFF, SCC: scc}, read_s=(4,)).s(4) == expected
     done = machine.run("s_addk_i32 s4, 1", s={4: 0x7FFFFFFF}, read_s=(4,))
     assert (done.s(4), done.scc) == (0x80000000, 1)
     done = machine.run("s_mulk_i32 s4, 0xfffe", s={4: 3, SCC: 1}, read_s=(4,))
     assert (done.s(4), done.scc) == (0xFFFFFFFA, 1)
     assert machine.run("s_bitset1_b32 s4, 33", s={4: 0}, read_s=(4,)).s(4) == 2
-    assert machine.run("s_bitset0_b64 s[4:5], 35", s={4: M32, 5: M32}, read_s=(4, 5)).pair(4) == ALL & ~(
-        1 << 35
-    )
+    assert machine.run("s_bitset0_b64 s[4:5], 35", s={4: M32, 5: M32}, read_s=(4, 5)).pair(4) == ALL & ~(1 << 35)
 
 
 SAVE: dict[str, Callable[[int, int], int]] = {
@@ -288,9 +278,7 @@ def test_saveexec_keeps_the_old_mask_and_tests_the_new_one(machine: Machine, nam
         for mask in WIDE_EDGES:
             new = SAVE[name](source, mask) & ALL
             inputs = {8: source & M32, 9: source >> 32}
-            done = machine.run(
-                f"s_{name}_saveexec_b64 s[4:5], s[8:9]", s=inputs, exec=mask, read_s=(4, 5), read_v=()
-            )
+            done = machine.run(f"s_{name}_saveexec_b64 s[4:5], s[8:9]", s=inputs, exec=mask, read_s=(4, 5), read_v=())
             assert (done.pair(4), done.exec, done.scc) == (mask, new, int(new != 0))
 
 
@@ -300,9 +288,7 @@ def test_saveexec_whose_destination_is_its_source(machine: Machine) -> None:
 
 
 def test_wrexec_gives_the_new_mask(machine: Machine) -> None:
-    done = machine.run(
-        "s_andn2_wrexec_b64 s[4:5], s[8:9]", s={8: 0xFF, 9: 0}, exec=0x0F, read_s=(4, 5), read_v=()
-    )
+    done = machine.run("s_andn2_wrexec_b64 s[4:5], s[8:9]", s={8: 0xFF, 9: 0}, exec=0x0F, read_s=(4, 5), read_v=())
     assert (done.pair(4), done.exec, done.scc) == (0xF0, 0xF0, 1)
 
 
@@ -327,9 +313,7 @@ def test_relative_moves_add_m0(machine: Machine) -> None:
 
 
 def test_gpr_index_mode_is_in_m0_and_mode(machine: Machine) -> None:
-    done = machine.run(
-        "s_set_gpr_idx_on s8, gpr_idx(SRC0,DST)", s={8: 0x105, M0: 0xFFFFFFFF}, read_s=(M0, MODE)
-    )
+    done = machine.run("s_set_gpr_idx_on s8, gpr_idx(SRC0,DST)", s={8: 0x105, M0: 0xFFFFFFFF}, read_s=(M0, MODE))
     assert done.s(M0) == 0xFFFF9F05
     assert done.s(MODE) >> 27 & 1 == 1
     done = machine.run("s_set_gpr_idx_on s8, gpr_idx(DST)\ns_set_gpr_idx_off", s={8: 5}, read_s=(MODE,))

@@ -53,9 +53,7 @@ def program(environment: dict[str, str]) -> Program:
     def run(
         source: str, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        prologue = (
-            "import ctypes, os, sys, time\nfrom ctypes import *\nfrom hip_library import *\nhip = Hip()\n"
-        )
+        prologue = "import ctypes, os, sys, time\nfrom ctypes import *\nfrom hip_library import *\nhip = Hip()\n"
         return subprocess.run(
             [sys.executable, "-c", prologue + source, *arguments],
             env={**environment, **(variables or {})},

@@ -174,6 +174,4 @@ class Hip:
     ) -> int:
         """hipModuleLaunchKernel with ctypes values as arguments; the error code."""
         pointers = (c_void_p * max(len(arguments), 1))(*[ctypes.addressof(value) for value in arguments])
-        return int(
-            self.library.hipModuleLaunchKernel(function, grid, 1, 1, block, 1, 1, lds, stream, pointers, None)
-        )
+        return int(self.library.hipModuleLaunchKernel(function, grid, 1, 1, block, 1, 1, lds, stream, pointers, None))

@@ -48,9 +48,7 @@ def test_an_attribute_that_hip_does_not_have_is_refused(hip: Hip) -> None:
         ({"HIP_VISIBLE_DEVICES": "0,1,2"}, 3),
     ],
 )
-def test_the_environment_says_how_many_devices_there_are(
-    program, variables: dict[str, str], count: int
-) -> None:  # type: ignore[no-untyped-def]
+def test_the_environment_says_how_many_devices_there_are(program, variables: dict[str, str], count: int) -> None:  # type: ignore[no-untyped-def]
     result = program(
         "n = c_int(); print(hip.hipGetDeviceCount(byref(n)), n.value, hip.hipSetDevice(n), hip.hipSetDevice(n.value - 1))",
         variables=variables,

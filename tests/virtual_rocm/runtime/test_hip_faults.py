@@ -18,9 +18,7 @@ START = (
 
 
 @pytest.mark.parametrize(("size", "code"), [(16, h.SUCCESS), (17, h.ILLEGAL_ADDRESS)])
-def test_a_write_past_the_end_becomes_an_error_that_stays(
-    program, kernels: Path, size: int, code: int
-) -> None:  # type: ignore[no-untyped-def]
+def test_a_write_past_the_end_becomes_an_error_that_stays(program, kernels: Path, size: int, code: int) -> None:  # type: ignore[no-untyped-def]
     result = program(
         START + "p = hip.malloc(64)\n"
         f"print(hip.launch(kernel(b'fill_to'), [c_void_p(p), c_int({size})]))\n"
@@ -50,9 +48,7 @@ def test_a_use_after_free_says_so(program, kernels: Path) -> None:  # type: igno
 
 
 @pytest.mark.parametrize("registered", [True, False])
-def test_a_kernel_may_touch_host_memory_only_if_it_is_registered(
-    program, kernels: Path, registered: bool
-) -> None:  # type: ignore[no-untyped-def]
+def test_a_kernel_may_touch_host_memory_only_if_it_is_registered(program, kernels: Path, registered: bool) -> None:  # type: ignore[no-untyped-def]
     register = "hip.check(hip.hipHostRegister(own, 256, 0))\n" if registered else ""
     result = program(
         START

@@ -57,10 +57,7 @@ def test_a_handle_opened_twice_gives_one_address_until_both_are_closed(hip: Hip,
 def test_a_handle_cannot_be_opened_where_it_was_made(hip: Hip) -> None:
     pointer = hip.malloc(100)
     opened = c_void_p()
-    assert (
-        hip.hipIpcOpenMemHandle(byref(opened), h.MemoryHandle.from_hex(export(hip, pointer)), 1)
-        == h.INVALID_CONTEXT
-    )
+    assert hip.hipIpcOpenMemHandle(byref(opened), h.MemoryHandle.from_hex(export(hip, pointer)), 1) == h.INVALID_CONTEXT
     hip.check(hip.hipFree(pointer))
 
 
@@ -80,9 +77,7 @@ def test_the_handle_of_a_process_that_has_ended_is_refused_by_name(hip: Hip, pro
 
 
 def test_ranks_place_their_memory_apart(program) -> None:  # type: ignore[no-untyped-def]
-    addresses = [
-        int(program("print(hip.malloc(64))", variables={"RANK": rank}).stdout) for rank in ("0", "1", "1")
-    ]
+    addresses = [int(program("print(hip.malloc(64))", variables={"RANK": rank}).stdout) for rank in ("0", "1", "1")]
     assert addresses[0] != addresses[1]
     assert addresses[1] == addresses[2]  # and the same in every run
 
@@ -110,9 +105,7 @@ while True: ctypes.memset(p, 2, 64 << 20)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.5])
-def test_processes_killed_at_any_point_leave_no_shared_memory(
-    environment: dict[str, str], after: float
-) -> None:
+def test_processes_killed_at_any_point_leave_no_shared_memory(environment: dict[str, str], after: float) -> None:
     named_before = set(Path("/dev/shm").iterdir())
     before = shared_memory_kib()
     owner = subprocess.Popen(

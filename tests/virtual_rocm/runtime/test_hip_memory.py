@@ -83,7 +83,9 @@ def test_more_than_the_device_has_is_out_of_memory_and_nothing_is_lost(hip: Hip)
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_the_host_cannot_reach_past_an_allocation(program, side: str) -> None:  # type: ignore[no-untyped-def]
     touch = {"before": "p - 1", "after": "p + 4096"}[side]
-    source = f"p = hip.malloc(4096); ctypes.string_at(p, 4096); print('inside', flush=True); ctypes.string_at({touch}, 1)"
+    source = (
+        f"p = hip.malloc(4096); ctypes.string_at(p, 4096); print('inside', flush=True); ctypes.string_at({touch}, 1)"
+    )
     result = program(source)
     assert result.stdout == "inside\n"
     assert result.returncode == -11  # SIGSEGV
@@ -103,9 +105,7 @@ def test_the_host_cannot_reach_past_an_allocation(program, side: str) -> None:  
         ("device", "host", 7, 21),
     ],
 )
-def test_a_copy_is_checked_against_its_direction(
-    hip: Hip, target: str, source: str, kind: int, code: int
-) -> None:
+def test_a_copy_is_checked_against_its_direction(hip: Hip, target: str, source: str, kind: int, code: int) -> None:
     device = {"target": hip.malloc(64), "source": hip.malloc(64)}
     host = {name: ctypes.create_string_buffer(64) for name in device}
 

@@ -111,9 +111,7 @@ def test_kernels_of_two_streams_are_resident_together(hip: Hip, module: int) -> 
     ("contents", "code"),
     [(None, h.FILE_NOT_FOUND), (b"not a code object", 200), (b"\x7fELF" + bytes(60), 200)],
 )
-def test_a_file_that_is_no_module_is_refused(
-    hip: Hip, tmp_path: Path, contents: bytes | None, code: int
-) -> None:
+def test_a_file_that_is_no_module_is_refused(hip: Hip, tmp_path: Path, contents: bytes | None, code: int) -> None:
     path = tmp_path / "module"
     if contents is not None:
         path.write_bytes(contents)
@@ -157,9 +155,7 @@ class Embedded:
         hip.library["__hipRegisterFunction"](
             self.handle, self.kernel, b"add", b"add", c_uint32(0xFFFFFFFF), None, None, None, None, None
         )
-        hip.library["__hipRegisterVar"](
-            self.handle, byref(self.variable), b"table", b"table", 0, c_size_t(16), 0, 0
-        )
+        hip.library["__hipRegisterVar"](self.handle, byref(self.variable), b"table", b"table", 0, c_size_t(16), 0, 0)
 
     def unregister(self) -> None:
         self.hip.library["__hipUnregisterFatBinary"](self.handle)
@@ -168,9 +164,7 @@ class Embedded:
         values = [c_void_p(target), c_void_p(source), c_int(100)]
         arguments = (c_void_p * 3)(*[ctypes.addressof(value) for value in values])
         return int(
-            self.hip.hipLaunchKernel(
-                self.kernel, h.Dimensions(1, 1, 1), h.Dimensions(64, 1, 1), arguments, 0, 0
-            )
+            self.hip.hipLaunchKernel(self.kernel, h.Dimensions(1, 1, 1), h.Dimensions(64, 1, 1), arguments, 0, 0)
         )
 
 

@@ -73,9 +73,7 @@ def test_two_streams_do_not_wait_for_each_other(hip: Hip, recorder: Recorder, st
     assert recorder.order == ["free", "held"]
 
 
-@pytest.mark.parametrize(
-    ("blocking", "order"), [(True, ["held", "null", "after"]), (False, ["after", "held", "null"])]
-)
+@pytest.mark.parametrize(("blocking", "order"), [(True, ["held", "null", "after"]), (False, ["after", "held", "null"])])
 def test_the_null_stream_keeps_order_with_blocking_streams_only(  # type: ignore[no-untyped-def]
     hip: Hip, recorder: Recorder, stream, blocking: bool, order: list[str]
 ) -> None:

@@ -126,10 +126,7 @@ def test_an_exported_handle_is_the_same_memory_in_another_process(hip: Hip, rese
 
 def test_a_descriptor_of_something_else_is_refused(hip: Hip) -> None:
     with Path(os.devnull).open() as file:
-        assert (
-            hip.hipMemImportFromShareableHandle(byref(c_void_p()), c_void_p(file.fileno()), 1)
-            == h.INVALID_VALUE
-        )
+        assert hip.hipMemImportFromShareableHandle(byref(c_void_p()), c_void_p(file.fileno()), 1) == h.INVALID_VALUE
 
 
 def test_memory_without_write_access_cannot_be_written_by_the_host(program) -> None:  # type: ignore[no-untyped-def]

@@ -91,9 +91,7 @@ def test_the_deadline_ends_all_ranks_and_what_they_started() -> None:
         ("os.kill(os.getpid(), signal.SIGABRT)", 128 + signal.SIGABRT, "SIGABRT"),
     ],
 )
-def test_a_rank_that_fails_ends_the_others_and_gives_the_exit_code(
-    failure: str, code: int, words: str
-) -> None:
+def test_a_rank_that_fails_ends_the_others_and_gives_the_exit_code(failure: str, code: int, words: str) -> None:
     result, _ = run(f"if os.environ['RANK'] == '1':\n    {failure}\ntime.sleep(100)", 3)
     assert not result.ok
     assert not result.timed_out
@@ -104,9 +102,7 @@ def test_a_rank_that_fails_ends_the_others_and_gives_the_exit_code(
 
 
 def test_a_failing_rank_leaves_the_others_time_to_say_something() -> None:
-    _, lines = run(
-        "if os.environ['RANK'] == '1': sys.exit(1)\ntime.sleep(1); print('said'); time.sleep(100)", 2
-    )
+    _, lines = run("if os.environ['RANK'] == '1': sys.exit(1)\ntime.sleep(1); print('said'); time.sleep(100)", 2)
     assert (0, False, b"said\n") in lines
 
 
@@ -118,9 +114,7 @@ def test_what_cannot_be_started_is_an_error_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_ranks_end_with_a_launcher_that_is_ended(
-    environment: dict[str, str], tmp_path: Path, number: int
-) -> None:
+def test_ranks_end_with_a_launcher_that_is_ended(environment: dict[str, str], tmp_path: Path, number: int) -> None:
     (tmp_path / "packages").mkdir()
     launcher = subprocess.Popen(
         [
@@ -170,9 +164,7 @@ def command_line(*arguments: str, environment: Mapping[str, str]) -> subprocess.
     )
 
 
-def test_the_command_line_runs_a_program_that_finds_the_runtime(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_command_line_runs_a_program_that_finds_the_runtime(environment: dict[str, str], tmp_path: Path) -> None:
     empty = tmp_path / "packages"
     empty.mkdir()
     result = command_line(
@@ -199,9 +191,7 @@ def test_a_wrong_command_line_says_what_is_wanted(
     environment: dict[str, str], tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     arguments = [str(tmp_path) if argument == "." else argument for argument in arguments]
-    result = command_line(
-        *arguments, environment={**environment, "VIRTUAL_ROCM_CACHE": str(tmp_path / "cache")}
-    )
+    result = command_line(*arguments, environment={**environment, "VIRTUAL_ROCM_CACHE": str(tmp_path / "cache")})
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr

@@ -127,9 +127,7 @@ def test_a_program_that_wants_a_newer_c_library_is_told_so(package: Path, tmp_pa
 def test_a_bundled_copy_that_would_be_found_first_is_preloaded_by_name(package: Path, tmp_path: Path) -> None:
     bundle = package / "package.libs"
     name = "libamdhip64-0badf00d.so.7"
-    build(
-        bundle, name, "int hipInit(unsigned f) { return f; }", version_script="hip_4.2 { global: hipInit; };"
-    )
+    build(bundle, name, "int hipInit(unsigned f) { return f; }", version_script="hip_4.2 { global: hipInit; };")
     build(
         package / "package",
         "libbundled.so",
@@ -230,9 +228,7 @@ def test_symbols_are_read_as_readelf_does(libraries: Path) -> None:
     if not shutil.which("readelf"):
         pytest.skip("needs readelf")
     path = libraries / "libamdhip64.so.7"
-    text = subprocess.run(
-        ["readelf", "-W", "--dyn-syms", path], capture_output=True, text=True, check=True
-    ).stdout
+    text = subprocess.run(["readelf", "-W", "--dyn-syms", path], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in text.splitlines() if line[:7].strip().rstrip(":").isdigit()]
     rows = [row for row in rows if len(row) > 7 and row[4] != "LOCAL"]
     undefined = {row[7].replace("@@", "@").split("@")[0] for row in rows if row[6] == "UND"}

@@ -67,9 +67,7 @@ def test_the_folder_looks_like_rocm(setup: VirtualEnvironment) -> None:
         assert os.access(setup.rocm / "lib" / "llvm" / "bin" / tool, os.X_OK)
 
 
-def test_the_hipcc_of_that_folder_is_ours_whatever_the_environment(
-    setup: VirtualEnvironment, tmp_path: Path
-) -> None:
+def test_the_hipcc_of_that_folder_is_ours_whatever_the_environment(setup: VirtualEnvironment, tmp_path: Path) -> None:
     result = subprocess.run(
         [setup.rocm / "bin" / "hipcc", "--version"],
         env={**os.environ, "PYTHONPATH": str(tmp_path), "LD_PRELOAD": "libnothing.so"},
@@ -101,9 +99,7 @@ def test_the_doctor_prints_one_command_and_runs_it_when_told(
     marker = tmp_path / "installed"
 
     def check() -> Finding:
-        return Finding(
-            "thing", marker.exists(), "a thing", (sys.executable, "-c", f"open({str(marker)!r}, 'w')")
-        )
+        return Finding("thing", marker.exists(), "a thing", (sys.executable, "-c", f"open({str(marker)!r}, 'w')"))
 
     monkeypatch.setattr(doctor_module, "_CHECKS", (check,))
     assert doctor() == 1
@@ -127,8 +123,5 @@ def test_the_doctor_fails_when_its_command_does(
 def test_the_package_names_no_program_that_runs_on_it() -> None:
     """It knows HIP and not MORI: a name in its sources would be knowledge in the wrong place."""
     for path in sorted((ROOT / "virtual_rocm").rglob("*")):
-        if (
-            path.suffix in (".py", ".cpp", ".hpp", ".h", ".txt", ".map")
-            and "mori" in path.read_text().lower()
-        ):
+        if path.suffix in (".py", ".cpp", ".hpp", ".h", ".txt", ".map") and "mori" in path.read_text().lower():
             pytest.fail(f"{path.relative_to(ROOT)} names mori")

@@ -86,11 +86,7 @@ def test_tensors_are_where_they_are_made_and_moved(run: Run) -> None:
 def test_a_cuda_tensor_does_not_become_a_numpy_array(run: Run) -> None:
     result = run("torch.zeros(3, device='cuda').numpy()")
     assert "TypeError: can't convert cuda:0 device type tensor to numpy" in result.stderr
-    passes(
-        run(
-            "assert torch.zeros(3).numpy().sum() == 0 and torch.zeros(3, device='cuda').cpu().numpy().sum() == 0"
-        )
-    )
+    passes(run("assert torch.zeros(3).numpy().sum() == 0 and torch.zeros(3, device='cuda').cpu().numpy().sum() == 0"))
 
 
 def test_the_runtime_knows_every_cuda_tensor_exactly_and_no_other(run: Run) -> None:

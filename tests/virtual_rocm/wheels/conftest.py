@@ -30,9 +30,7 @@ def fetch(version: str, folder: Path) -> Path:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(downloads.glob(f"{name.replace('-', '_')}-{version}-*.whl"))
     if not wheels:
-        pytest.skip(
-            f"{name} {version} cannot be fetched, so nothing is known of it: {result.stderr.strip()[-300:]}"
-        )
+        pytest.skip(f"{name} {version} cannot be fetched, so nothing is known of it: {result.stderr.strip()[-300:]}")
     aside = folder / f"{version}.part"
     with zipfile.ZipFile(wheels[0]) as archive:
         archive.extractall(aside)

@@ -43,8 +43,7 @@ def tokens_of(case, rank):
     else:
         first = case["all_to"] * case["experts_per_rank"]
         ids = [
-            first + torch.randperm(case["experts_per_rank"], generator=generator)[: case["topk"]]
-            for _ in range(count)
+            first + torch.randperm(case["experts_per_rank"], generator=generator)[: case["topk"]] for _ in range(count)
         ]
     indices = torch.stack(ids).to(torch.int32) if ids else torch.zeros(0, case["topk"], dtype=torch.int32)
     weights = torch.rand(count, case["topk"], generator=generator)
@@ -75,9 +74,7 @@ def build_op(case, rank):
         "quant_type": case["quant_type"],
     }
     known = {field.name for field in dataclasses.fields(ops.EpDispatchCombineConfig)}
-    config = ops.EpDispatchCombineConfig(
-        **{name: value for name, value in arguments.items() if name in known}
-    )
+    config = ops.EpDispatchCombineConfig(**{name: value for name, value in arguments.items() if name in known})
     return ops.EpDispatchCombineOp(config)
 
 
@@ -175,9 +172,7 @@ def run_case(case, rank):
         lap("combine" + suffix)
         wrong, largest = check_combine(case, rank, combined)
         if wrong:
-            observed["problems"].append(
-                f"repeat {repeat}: {wrong} combined values are wrong, by up to {largest}"
-            )
+            observed["problems"].append(f"repeat {repeat}: {wrong} combined values are wrong, by up to {largest}")
         observed["largest_error"] = largest
         lap("between")
     times.pop("between", None)

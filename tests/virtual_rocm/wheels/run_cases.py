@@ -164,9 +164,7 @@ def main():
     parser.add_argument("--deadline", type=float, default=600)
     parser.add_argument("--cache", type=Path, default=Path("build") / "wheel-kernels")
     parser.add_argument("--json", type=Path)
-    parser.add_argument(
-        "--overflow", action="store_true", help="the overflow case instead of the round trips"
-    )
+    parser.add_argument("--overflow", action="store_true", help="the overflow case instead of the round trips")
     options = parser.parse_args()
     failed = False
     for folder in options.folders:
@@ -174,13 +172,9 @@ def main():
         if options.overflow:
             environment["MORI_SHMEM_MODE"] = "ISOLATION"
         for world, cases in (
-            [(2, [OVERFLOW])]
-            if options.overflow
-            else [(int(w), CASES[int(w)]) for w in options.worlds.split(",")]
+            [(2, [OVERFLOW])] if options.overflow else [(int(w), CASES[int(w)]) for w in options.worlds.split(",")]
         ):
-            result, observations, others = launch(
-                options.python, folder, world, cases, environment, options.deadline
-            )
+            result, observations, others = launch(options.python, folder, world, cases, environment, options.deadline)
             for case in cases:
                 cell = summary(case, world, observations)
                 failed |= not cell.startswith("pass")
@@ -195,9 +189,7 @@ def main():
                         "ok": result.ok,
                         "seconds": result.seconds,
                     }
-                    file.write(
-                        json.dumps(record | {"observations": observations, "output": others[-60:]}) + "\n"
-                    )
+                    file.write(json.dumps(record | {"observations": observations, "output": others[-60:]}) + "\n")
     return 1 if failed and not options.overflow else 0
 
 

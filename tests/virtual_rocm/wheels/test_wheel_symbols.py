@@ -33,9 +33,7 @@ def test_the_runtime_gives_every_symbol_that_the_wheel_takes(wheels: Path, versi
 
 
 @pytest.mark.parametrize("version", [*RELEASES, *NIGHTLIES])
-def test_a_machine_with_no_library_at_all_needs_nothing_but_stubs(
-    wheels: Path, version: str, tmp_path: Path
-) -> None:
+def test_a_machine_with_no_library_at_all_needs_nothing_but_stubs(wheels: Path, version: str, tmp_path: Path) -> None:
     plan = plan_libraries(find_consumers([fetch(version, wheels)]), SystemLibraries([]))
     assert all(not stub.soname.startswith(("libc.", "libstdc++.", "libm.")) for stub in plan.stubs)
     build_stubs(plan.stubs, tmp_path)
