@@ -356,7 +356,7 @@ std::vector<SourceLocation> InlineFrames::find(std::uint64_t address, const Line
         scope.ranges, [&](const auto& range) { return address >= range.first && address < range.second; });
     if (inside) chain.push_back(&scope);
   }
-  std::ranges::stable_sort(chain, {}, &Scope::depth);
+  std::ranges::sort(chain, {}, &Scope::depth);
   std::vector<SourceLocation> result;
   SourceLocation place;
   if (const auto line = lines.find(address)) {

@@ -178,7 +178,8 @@ class LineProgram {
 
   void emit(bool end) {
     const std::uint32_t file = file_ < files_.size() ? files_[file_] : 0;
-    table_.rows_.push_back({address_, file, static_cast<std::uint32_t>(line_), end});
+    const auto order = static_cast<std::uint32_t>(table_.rows_.size());
+    table_.rows_.push_back({address_, file, static_cast<std::uint32_t>(line_), order, end});
   }
 
   LineTable& table_;
@@ -216,8 +217,9 @@ LineTable::LineTable(std::span<const std::byte> program, std::span<const std::by
   } catch (const MalformedDwarf&) {
   }
   // An end and a beginning at one address: the beginning is the later one, so that find() sees it.
-  std::ranges::stable_sort(rows_, [](const Row& left, const Row& right) {
-    return left.address != right.address ? left.address < right.address : left.end && !right.end;
+  std::ranges::sort(rows_, [](const Row& left, const Row& right) {
+    if (left.address != right.address) return left.address < right.address;
+    return left.end != right.end ? left.end : left.order < right.order;
   });
 }
 

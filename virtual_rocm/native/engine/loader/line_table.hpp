@@ -33,6 +33,7 @@ class LineTable {
     std::uint64_t address;
     std::uint32_t file;  // index into files_
     std::uint32_t line;
+    std::uint32_t order;  // of the program: the last row for an address counts
     bool end;
   };
   friend class LineProgram;

@@ -75,7 +75,10 @@ std::vector<Wait> waits_of(const LaunchState& launch) {
   }
   std::vector<Wait> waits;
   for (auto& [key, wait] : groups) waits.push_back(std::move(wait));
-  std::ranges::stable_sort(waits, [](const Wait& left, const Wait& right) { return left.waves > right.waves; });
+  std::ranges::sort(waits, [](const Wait& left, const Wait& right) {
+    if (left.waves != right.waves) return left.waves > right.waves;
+    return left.site.pc != right.site.pc ? left.site.pc < right.site.pc : left.address < right.address;
+  });
   return waits;
 }
 
