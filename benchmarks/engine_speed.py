@@ -45,7 +45,11 @@ CASES = (
     Case("copy, 16 bytes a lane", f"copy_quads 16 256 0 @to @from i32:{BYTES // 16}", BYTES),
     Case("row gather, 16 bytes a lane", f"row_gather {ROWS} 256 0 @to @from @index i32:1792", ROW_TOTAL),
     Case("row gather, 4 bytes a lane", f"row_gather_words {ROWS} 256 0 @to @from @index i32:7168", ROW_TOTAL),
-    Case("row gather through LDS, two barriers", f"row_gather_lds {ROWS} 256 0 @to @from @index i32:7168", ROW_TOTAL),
+    Case(
+        "row gather through LDS, two barriers",
+        f"row_gather_lds {ROWS} 256 0 @to @from @index i32:7168",
+        ROW_TOTAL,
+    ),
 )
 
 
@@ -78,7 +82,12 @@ def measure(driver: Path, code: Path, check_bounds: bool, repeats: int) -> dict[
             order.append(case.name)
     environment = {**os.environ, "VIRTUAL_ROCM_CHECK_BOUNDS": str(int(check_bounds))}
     output = subprocess.run(
-        [driver], input="\n".join([*commands, ""]), capture_output=True, text=True, check=True, env=environment
+        [driver],
+        input="\n".join([*commands, ""]),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     ).stdout
     best: dict[str, tuple[float, float]] = {}
 
@@ -105,14 +114,18 @@ def main() -> None:
     """Prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--driver", type=Path, default=ROOT / "build" / "engine" / "bin" / "test_engine_driver")
+    parser.add_argument(
+        "--driver", type=Path, default=ROOT / "build" / "engine" / "bin" / "test_engine_driver"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         code = compile_kernels(Path(folder))
         tables = {
             checked: measure(arguments.driver, code, checked, arguments.repeats) for checked in (False, True)
         }
-    print("| kernel | M wave-instructions/s | with bounds check | MB/s | with bounds check | x memcpy | with check |")
+    print(
+        "| kernel | M wave-instructions/s | with bounds check | MB/s | with bounds check | x memcpy | with check |"
+    )
     print("|---|---|---|---|---|---|---|")
     for case in CASES:
         rates, speeds, ratios = [], [], []
@@ -124,7 +137,9 @@ def main() -> None:
             ratios.append(f"{case.moved / seconds / copied:.2f}" if case.moved else "")
         print("| " + " | ".join([case.name, *rates, *speeds, *ratios]) + " |")
     for checked in (False, True):
-        print(f"memcpy {'with' if checked else 'without'} check: {BYTES / tables[checked]['memcpy'][0] / 1e6:.0f} MB/s")
+        print(
+            f"memcpy {'with' if checked else 'without'} check: {BYTES / tables[checked]['memcpy'][0] / 1e6:.0f} MB/s"
+        )
     print("load average", *os.getloadavg())
 
 

@@ -30,7 +30,9 @@ def build_driver() -> Path:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    subprocess.run(["ninja", "-C", folder, "-j2", "test_engine_driver"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["ninja", "-C", folder, "-j2", "test_engine_driver"], check=True, stdout=subprocess.DEVNULL
+    )
     return folder / "bin" / "test_engine_driver"
 
 
@@ -112,7 +114,9 @@ class Device:
             timeout=timeout,
             env=environment,
         )
-        assert result.returncode == 0, f"the driver died with {result.returncode}: {result.stderr}{result.stdout}"
+        assert result.returncode == 0, (
+            f"the driver died with {result.returncode}: {result.stderr}{result.stdout}"
+        )
         return parse(result.stdout)
 
 

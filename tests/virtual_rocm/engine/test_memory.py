@@ -173,7 +173,9 @@ def test_lds_pairs_of_words(device: Device) -> None:
 
 
 def test_permutations_move_lanes_and_read_zero_from_lanes_that_are_off(device: Device) -> None:
-    run = device.run("memory", "buffer out 1280", "launch permutations 1 64 0 @out", "wait", "read out 0 1280")
+    run = device.run(
+        "memory", "buffer out 1280", "launch permutations 1 64 0 @out", "wait", "read out 0 1280"
+    )
     result = run.words()
     assert result[0:64] == [(lane ^ 5) * 10 for lane in range(64)]
     assert result[64:128] == [(lane - 3) % 64 * 10 for lane in range(64)]
@@ -293,3 +295,10 @@ def test_every_thread_knows_its_place(
         f"read out 0 {size}",
     )
     assert run.words() == [number << 16 | thread for number in range(blocks) for thread in range(threads)]
+
+
+def test_a_code_object_in_an_offload_bundle_is_found(device: Device) -> None:
+    bundle = device.compile("memory", "--gpu-bundle-output")
+    assert bundle.read_bytes().startswith(b"__CLANG_OFFLOAD_BUNDLE__")
+    run = device.run(bundle, "buffer out 8", "launch use_globals 1 64 0 @out", "wait", "read out 0 8")
+    assert run.words() == [8, 0]

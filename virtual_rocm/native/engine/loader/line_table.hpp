@@ -40,7 +40,7 @@ class LineTable {
 
   std::vector<std::string> files_;
   std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> unit_files_;  // by offset in .debug_line
-  std::vector<Row> rows_;  // sorted by address
+  std::vector<Row> rows_;                                                     // sorted by address
 };
 
 }  // namespace virtual_rocm::engine
