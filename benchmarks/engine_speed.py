@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Speed of the wave engine on one thread: arithmetic, copies and row gathers, with and without the bounds check.
+"""Speed of the wave engine on one thread: arithmetic, copies, row gathers; with and without the bounds check.
 
-Times are processor time of the engine's process, so that a busy machine disturbs them less; `memcpy` runs in the same
-process between the kernels, and the last column is the ratio to it. The best of the repeats counts.
+Times are processor time of the engine's process, so that a busy machine disturbs them less; `memcpy` runs in
+the same process between the kernels, and the last columns are the ratio to it. The best of the repeats counts.
 
     python benchmarks/engine_speed.py [--repeats 5] [--driver build/engine/bin/test_engine_driver]
 """
@@ -123,9 +123,8 @@ def main() -> None:
         tables = {
             checked: measure(arguments.driver, code, checked, arguments.repeats) for checked in (False, True)
         }
-    print(
-        "| kernel | M wave-instructions/s | with bounds check | MB/s | with bounds check | x memcpy | with check |"
-    )
+    header = "kernel | M wave-instructions/s | with check | MB/s | with check | x memcpy | with check"
+    print(f"| {header} |")
     print("|---|---|---|---|---|---|---|")
     for case in CASES:
         rates, speeds, ratios = [], [], []
@@ -136,10 +135,8 @@ def main() -> None:
             speeds.append(f"{case.moved / seconds / 1e6:.0f}" if case.moved else "")
             ratios.append(f"{case.moved / seconds / copied:.2f}" if case.moved else "")
         print("| " + " | ".join([case.name, *rates, *speeds, *ratios]) + " |")
-    for checked in (False, True):
-        print(
-            f"memcpy {'with' if checked else 'without'} check: {BYTES / tables[checked]['memcpy'][0] / 1e6:.0f} MB/s"
-        )
+    for checked, name in ((False, "without"), (True, "with")):
+        print(f"memcpy {name} check: {BYTES / tables[checked]['memcpy'][0] / 1e6:.0f} MB/s")
     print("load average", *os.getloadavg())
 
 

@@ -89,8 +89,8 @@ class Device:
             subprocess.run(
                 [
                     self.clang, "-x", "hip", "--offload-arch=gfx942", "--offload-device-only", "-nogpulib",
-                    "-nogpuinc", "--no-gpu-bundle-output", "-O2", "-gline-tables-only", "-Wall", "-Werror", *flags,
-                    FOLDER / "kernels" / f"{source}.hip", "-o", target,
+                    "-nogpuinc", "--no-gpu-bundle-output", "-O2", "-gline-tables-only", "-Wall", "-Werror",
+                    *flags, FOLDER / "kernels" / f"{source}.hip", "-o", target,
                 ],
                 check=True,
             )  # fmt: skip
