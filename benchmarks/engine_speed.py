@@ -2,7 +2,7 @@
 """Speed of the wave engine on one thread: arithmetic, copies, row gathers; with and without the bounds check.
 
 Times are processor time of the engine's process, so that a busy machine disturbs them less; `memcpy` runs in
-the same process between the kernels, and the last columns are the ratio to it. The best of the repeats counts.
+the same process between the kernels; the last columns are the ratio to it. The best of the repeats counts.
 
     python benchmarks/engine_speed.py [--repeats 5] [--driver build/engine/bin/test_engine_driver]
 """
