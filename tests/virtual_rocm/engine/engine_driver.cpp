@@ -5,11 +5,9 @@
 //     load FILE                                    one code object; later launches use its kernels
 //     buffer NAME BYTES [guard]                    zeroed memory, in the allocation map
 //     fill NAME HEX                                bytes from the start
-//     launch KERNEL GX,GY,GZ BX,BY,BZ LDS ARG…     ARG: @NAME[+OFFSET], i32:N, i64:N, u64:N, f32:X; starts, does not wait
-//     wait                                         until all launches have ended; prints how each did
-//     sleep MILLISECONDS
-//     read NAME OFFSET BYTES                       prints hexadecimal
-//     free NAME
+//     launch KERNEL GX,GY,GZ BX,BY,BZ LDS ARG…     ARG: @NAME[+OFFSET], i32:N, i64:N, u64:N, f32:X; starts,
+//     does not wait wait                                         until all launches have ended; prints how
+//     each did sleep MILLISECONDS read NAME OFFSET BYTES                       prints hexadecimal free NAME
 //     time KERNEL …                                launch + wait, and the processor time of the process
 //     memcpy NAME NAME BYTES                       the host's own copy, in seconds of processor time
 //     kernels, globals, describe, cancel REASON
@@ -50,7 +48,7 @@ std::vector<std::byte> read_file(const std::string& path) {
   if (!file) throw LoadError("cannot read " + path);
   std::vector<char> text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   std::vector<std::byte> bytes(text.size());
-  std::memcpy(bytes.data(), text.data(), text.size());
+  if (!text.empty()) std::memcpy(bytes.data(), text.data(), text.size());
   return bytes;
 }
 
@@ -102,9 +100,10 @@ class Driver {
     } else if (verb == "kernels") {
       for (const auto& code : code_)
         for (const Kernel& kernel : code->kernels())
-          std::cout << "kernel " << kernel.name << " lds " << kernel.lds_size << " scratch " << kernel.scratch_size
-                    << " kernarg " << kernel.kernarg_size << " vgprs " << kernel.vgpr_count << " refused "
-                    << kernel.refused.size() << (kernel.refused.empty() ? "" : ": " + kernel.refused[0]) << "\n";
+          std::cout << "kernel " << kernel.name << " lds " << kernel.lds_size << " scratch "
+                    << kernel.scratch_size << " kernarg " << kernel.kernarg_size << " vgprs "
+                    << kernel.vgpr_count << " refused " << kernel.refused.size()
+                    << (kernel.refused.empty() ? "" : ": " + kernel.refused[0]) << "\n";
     } else if (verb == "globals") {
       for (const auto& code : code_)
         for (const GlobalVariable& variable : code->globals()) {
@@ -189,14 +188,16 @@ class Driver {
       std::uint64_t value = 0;
       if (word[0] == '@') {
         const std::size_t plus = word.find('+');
-        value = reinterpret_cast<std::uint64_t>(buffer(word.substr(1, plus == std::string::npos ? plus : plus - 1)).data);
+        value = reinterpret_cast<std::uint64_t>(
+            buffer(word.substr(1, plus == std::string::npos ? plus : plus - 1)).data);
         if (plus != std::string::npos) value += std::stoull(word.substr(plus + 1), nullptr, 0);
       } else if (word.starts_with("f32:")) {
         const float number = std::stof(word.substr(4));
         std::memcpy(&value, &number, sizeof number);
       } else {
         const std::string number = word.substr(4);
-        value = number[0] == '-' ? static_cast<std::uint64_t>(std::stoll(number)) : std::stoull(number, nullptr, 0);
+        value = number[0] == '-' ? static_cast<std::uint64_t>(std::stoll(number))
+                                 : std::stoull(number, nullptr, 0);
       }
       std::memcpy(launch.arguments.data() + argument.offset, &value, std::min<std::size_t>(argument.size, 8));
     }
@@ -213,9 +214,10 @@ class Driver {
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [&] { return outcomes_.size() == submitted_; });
     for (const Outcome& outcome : outcomes_) {
-      std::cout << "launch " << outcome.launch << " " << (outcome.fault ? to_string(outcome.fault->kind) : "completed")
-                << " ; seconds " << outcome.seconds << " instructions " << outcome.instructions << " turns "
-                << outcome.turns << " resident " << outcome.most_resident_blocks << "\n";
+      std::cout << "launch " << outcome.launch << " "
+                << (outcome.fault ? to_string(outcome.fault->kind) : "completed") << " ; seconds "
+                << outcome.seconds << " instructions " << outcome.instructions << " turns " << outcome.turns
+                << " resident " << outcome.most_resident_blocks << "\n";
       if (outcome.fault) quote(outcome.fault->text());
     }
     outcomes_.clear();

@@ -33,7 +33,14 @@ CASES = [
         "i32:1",
         "i32:0",
         "out-of-bounds access",
-        ("write of 4 bytes", "the first byte past the end of data", "1024 bytes", "rank 0", r"lane 0\b", r"wave 4\b"),
+        (
+            "write of 4 bytes",
+            "the first byte past the end of data",
+            "1024 bytes",
+            "rank 0",
+            r"lane 0\b",
+            r"wave 4\b",
+        ),
     ),
     Case(
         "write_past_end",
@@ -76,7 +83,14 @@ CASES = [
         ("lane 37, thread \\(37,0,0\\)", "3124 bytes past the end of data"),
         ("buffer data 1024", "buffer index 256", f"fill index {INDICES}"),
     ),
-    Case("null_pointer", "1 64 0 @data", "i32:1", "i32:0", "out-of-bounds access", ("no allocation is near", "at 0x0")),
+    Case(
+        "null_pointer",
+        "1 64 0 @data",
+        "i32:1",
+        "i32:0",
+        "out-of-bounds access",
+        ("no allocation is near", "at 0x0"),
+    ),
     Case(
         "atomic_past_end",
         "1 64 0 @data i32:256",
@@ -118,7 +132,14 @@ CASES = [
         "out-of-bounds private memory access",
         ("a lane has",),
     ),
-    Case("traps", "1 128 0 @out", "i32:1", "i32:0", "device trap", ("wave 1, lane 1, thread \\(65,0,0\\)", "s_trap 2")),
+    Case(
+        "traps",
+        "1 128 0 @out",
+        "i32:1",
+        "i32:0",
+        "device trap",
+        ("wave 1, lane 1, thread \\(65,0,0\\)", "s_trap 2"),
+    ),
     Case("jumps_away", "1 64 0 @out", "i64:4096", "i64:0", "bad branch", ("0x1000", "not an instruction")),
     Case(
         "fault_in_function",

@@ -289,3 +289,10 @@ def test_every_thread_knows_its_place(device: Device, grid: tuple[int, int, int]
         f"read out 0 {size}",
     )
     assert run.words() == [number << 16 | thread for number in range(blocks) for thread in range(threads)]
+
+
+def test_a_code_object_in_an_offload_bundle_is_found(device: Device) -> None:
+    bundle = device.compile("memory", "--gpu-bundle-output")
+    assert bundle.read_bytes().startswith(b"__CLANG_OFFLOAD_BUNDLE__")
+    run = device.run(bundle, "buffer out 8", "launch use_globals 1 64 0 @out", "wait", "read out 0 8")
+    assert run.words() == [8, 0]

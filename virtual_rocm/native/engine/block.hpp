@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A block on the device, the launch that it belongs to, and the thread that gives its waves their turns: what the
-// handlers of memory and control instructions see beyond the Wave. Internal to the engine.
+// A block on the device, the launch that it belongs to, and the thread that gives its waves their turns: what
+// the handlers of memory and control instructions see beyond the Wave. Internal to the engine.
 #pragma once
 
 #include <atomic>
@@ -45,7 +45,8 @@ struct PrintfMessage {
 struct Worker {
   explicit Worker(const AllocationMap& map) : reads(map), writes(map), scalar_reads(map) {}
 
-  // A kernel mostly reads from one allocation and writes to another: one cursor for each, so that both keep hitting.
+  // A kernel mostly reads from one allocation and writes to another: one cursor for each, so that both keep
+  // hitting.
   AllocationCursor reads;
   AllocationCursor writes;
   AllocationCursor scalar_reads;
@@ -64,14 +65,16 @@ struct Worker {
 const Operation* raise(const Operation* operation, Wave* wave, Fault fault);
 
 /// The same for a memory access that a lane tried.
-const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind kind, AccessKind access, unsigned lane,
-                              std::uint64_t lanes, std::uint64_t address, std::uint32_t size, std::string message = {});
+const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind kind, AccessKind access,
+                              unsigned lane, std::uint64_t lanes, std::uint64_t address, std::uint32_t size,
+                              std::string message = {});
 
 /// The program that a wave executes.
 const Program& program_of(const Wave& wave);
 
-/// Gives the wave its scratch. Late, at the first access, and taken back when the wave ends: where thousands of waves
-/// wait for one another before they do their work, few need it at the same time, and those that follow find it warm.
+/// Gives the wave its scratch. Late, at the first access, and taken back when the wave ends: where thousands
+/// of waves wait for one another before they do their work, few need it at the same time, and those that
+/// follow find it warm.
 void attach_scratch(Wave* wave);
 
 inline std::uint8_t* scratch_of(Wave* wave) {

@@ -35,26 +35,27 @@ struct KernelArgument {
 
 /// The part of a kernel that a launch needs. Lives as long as its code object.
 struct Kernel {
-  std::string name;                          ///< as the program knows it (no ".kd")
-  std::vector<KernelArgument> arguments;     ///< in order of offset; hidden ones last
-  std::uint32_t kernarg_size = 0;            ///< explicit and hidden
-  std::uint32_t explicit_size = 0;           ///< end of the last explicit argument
-  std::uint32_t lds_size = 0;                ///< static LDS, bytes
-  std::uint32_t scratch_size = 0;            ///< bytes for each lane, without dynamic stack
+  std::string name;                       ///< as the program knows it (no ".kd")
+  std::vector<KernelArgument> arguments;  ///< in order of offset; hidden ones last
+  std::uint32_t kernarg_size = 0;         ///< explicit and hidden
+  std::uint32_t explicit_size = 0;        ///< end of the last explicit argument
+  std::uint32_t lds_size = 0;             ///< static LDS, bytes
+  std::uint32_t scratch_size = 0;         ///< bytes for each lane, without dynamic stack
   bool dynamic_stack = false;
-  std::uint32_t maximum_block_size = 1024;   ///< threads
-  std::uint32_t vgpr_count = 0;              ///< VGPRs and AGPRs together, as allocated
-  std::uint32_t accumulator_offset = 0;      ///< how many of them are VGPRs
+  std::uint32_t maximum_block_size = 1024;  ///< threads
+  std::uint32_t vgpr_count = 0;             ///< VGPRs and AGPRs together, as allocated
+  std::uint32_t accumulator_offset = 0;     ///< how many of them are VGPRs
   std::uint32_t agpr_count = 0;
   std::uint32_t sgpr_count = 0;
-  std::uint32_t resource1 = 0;               ///< COMPUTE_PGM_RSRC1
+  std::uint32_t resource1 = 0;  ///< COMPUTE_PGM_RSRC1
   std::uint32_t resource2 = 0;
   std::uint32_t resource3 = 0;
-  std::uint16_t properties = 0;              ///< kernel_code_properties
+  std::uint16_t properties = 0;  ///< kernel_code_properties
   std::uint32_t kernarg_preload = 0;
-  std::uint64_t descriptor = 0;              ///< address of the descriptor in this process
-  std::uint64_t entry = 0;                   ///< address of the first instruction in this process
-  std::vector<std::string> refused;          ///< instructions it would need that the engine cannot execute, with their pc
+  std::uint64_t descriptor = 0;  ///< address of the descriptor in this process
+  std::uint64_t entry = 0;       ///< address of the first instruction in this process
+  std::vector<std::string>
+      refused;  ///< instructions it would need that the engine cannot execute, with their pc
 };
 
 struct GlobalVariable {
@@ -63,21 +64,23 @@ struct GlobalVariable {
   std::uint64_t size = 0;
 };
 
-/// Finds the gfx942 code object in what a program hands over: an ELF image itself, or an uncompressed clang offload
-/// bundle. Throws LoadError that lists the targets that are there.
+/// Finds the gfx942 code object in what a program hands over: an ELF image itself, or an uncompressed clang
+/// offload bundle. Throws LoadError that lists the targets that are there.
 std::span<const std::byte> select_code_object(std::span<const std::byte> image);
 
 /// The same for an image whose size only its own headers know (__hipRegisterFatBinary).
 std::span<const std::byte> select_code_object(const void* image);
 
-/// Gives the address of a symbol that a code object leaves undefined (a variable of another code object), or nothing.
+/// Gives the address of a symbol that a code object leaves undefined (a variable of another code object), or
+/// nothing.
 using SymbolResolver = std::function<std::optional<std::uint64_t>(const std::string& name)>;
 
-/// Loaded segments, kernels and globals. Immutable once loaded; the globals' memory is the program's to change. Its
-/// memory is in process_allocations() (kind code_object) until it is destroyed.
+/// Loaded segments, kernels and globals. Immutable once loaded; the globals' memory is the program's to
+/// change. Its memory is in process_allocations() (kind code_object) until it is destroyed.
 class CodeObject {
  public:
-  /// `label` names it in reports (a file name). Throws LoadError, also for an undefined symbol that is not resolved.
+  /// `label` names it in reports (a file name). Throws LoadError, also for an undefined symbol that is not
+  /// resolved.
   static std::shared_ptr<const CodeObject> load(std::span<const std::byte> image, std::string label,
                                                 const SymbolResolver& resolver = {});
   virtual ~CodeObject() = default;

@@ -12,9 +12,9 @@
 //     launch.completed = [](const Outcome& outcome) { … };
 //     executor.submit(std::move(launch));
 //
-// An executor is one virtual device. All launches that were submitted and have not ended are resident together, so
-// kernels of different streams can wait for one another; ordering within a stream is the runtime's: it submits a
-// kernel when the one before has completed.
+// An executor is one virtual device. All launches that were submitted and have not ended are resident
+// together, so kernels of different streams can wait for one another; ordering within a stream is the
+// runtime's: it submits a kernel when the one before has completed.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +36,8 @@ struct Knobs {
   std::uint64_t seed = 0;            ///< order of turns among waves; 0 is round robin
   std::uint32_t quantum = 4096;      ///< instructions of one turn
   std::uint32_t spin_quantum = 256;  ///< instructions of a turn after one that made no progress
-  std::uint32_t resident_blocks = 2; ///< blocks of a launch that start together; doubles when none of them can move
+  std::uint32_t resident_blocks =
+      2;  ///< blocks of a launch that start together; doubles when none of them can move
   std::uint32_t resident_limit = 0;  ///< never more blocks than this at once (a small GPU); 0: no limit
   std::uint32_t threads = 1;         ///< worker threads; the same results for programs without data races
   double deadline_seconds = 0;       ///< of one launch, 0: none
@@ -55,17 +56,17 @@ struct Outcome {
   std::uint64_t instructions = 0;  ///< wave-instructions
   std::uint64_t turns = 0;
   std::uint32_t most_resident_blocks = 0;
-  double seconds = 0;              ///< of its life on the device
-  double processor_seconds = 0;    ///< of the engine's thread in that time, other launches included
+  double seconds = 0;            ///< of its life on the device
+  double processor_seconds = 0;  ///< of the engine's thread in that time, other launches included
 };
 
 struct Launch {
   std::shared_ptr<const CodeObject> code_object;  ///< kept alive while the launch lives
   const Kernel* kernel = nullptr;
-  Dimensions grid;                      ///< in blocks
-  Dimensions block;                     ///< in threads
-  std::uint32_t dynamic_lds = 0;        ///< bytes
-  std::vector<std::byte> arguments;     ///< explicit arguments at their offsets; the engine adds the hidden ones
+  Dimensions grid;                   ///< in blocks
+  Dimensions block;                  ///< in threads
+  std::uint32_t dynamic_lds = 0;     ///< bytes
+  std::vector<std::byte> arguments;  ///< explicit arguments at their offsets; the engine adds the hidden ones
   /// Called once, on a thread of the executor, when the launch has ended. May submit; must not wait.
   std::function<void(const Outcome&)> completed;
 };
@@ -81,8 +82,8 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  /// Starts a launch and returns its number. Throws LoadError if it is impossible (refused instructions, too much LDS,
-  /// too many threads): nothing is called back then.
+  /// Starts a launch and returns its number. Throws LoadError if it is impossible (refused instructions, too
+  /// much LDS, too many threads): nothing is called back then.
   std::uint64_t submit(Launch launch);
 
   /// Ends every launch with FaultKind::cancelled; returns when none is left.

@@ -23,8 +23,8 @@ std::string position(Dimensions value) {
 }
 
 std::string describe(const Allocation& allocation) {
-  std::string text = allocation.label + " (" + to_string(allocation.kind) + ", " + std::to_string(allocation.size) +
-                     " bytes at " + hexadecimal(allocation.base);
+  std::string text = allocation.label + " (" + to_string(allocation.kind) + ", " +
+                     std::to_string(allocation.size) + " bytes at " + hexadecimal(allocation.base);
   if (allocation.owner_rank >= 0) text += ", owned by rank " + std::to_string(allocation.owner_rank);
   return text + ")";
 }
@@ -38,27 +38,33 @@ std::string describe(const Placement& placement, std::uint64_t address, std::uin
       // The first byte is inside: how far the access reaches out.
       const std::uint64_t end = address + size;
       if (end <= allocation.end()) return "inside " + describe(allocation);
-      return "reaches " + std::to_string(end - allocation.end()) + " bytes past the end of " + describe(allocation);
+      return "reaches " + std::to_string(end - allocation.end()) + " bytes past the end of " +
+             describe(allocation);
     }
     case Relation::after_end:
-      return placement.distance == 0 ? "the first byte past the end of " + describe(allocation)
-                                     : std::to_string(placement.distance) + " bytes past the end of " + describe(allocation);
+      return placement.distance == 0
+                 ? "the first byte past the end of " + describe(allocation)
+                 : std::to_string(placement.distance) + " bytes past the end of " + describe(allocation);
     case Relation::before_begin:
       return std::to_string(placement.distance) + " bytes before the start of " + describe(allocation);
     case Relation::freed:
-      return "offset " + std::to_string(placement.distance) + " of " + describe(allocation) + ", which has been freed";
-    case Relation::nowhere: break;
+      return "offset " + std::to_string(placement.distance) + " of " + describe(allocation) +
+             ", which has been freed";
+    case Relation::nowhere:
+      break;
   }
   return "no allocation is near";
 }
 
 void append_site(std::string& text, const Site& site) {
-  text += "  kernel " + site.kernel + ", block " + position(site.block) + ", wave " + std::to_string(site.wave);
+  text +=
+      "  kernel " + site.kernel + ", block " + position(site.block) + ", wave " + std::to_string(site.wave);
   if (site.lane) text += ", lane " + std::to_string(*site.lane);
   if (site.thread) text += ", thread " + position(*site.thread);
   text += "\n";
   for (const SourceLocation& place : site.source) {
-    text += "  at " + (place.file.empty() ? std::string("unknown file") : place.file + ":" + std::to_string(place.line));
+    text += "  at " + (place.file.empty() ? std::string("unknown file")
+                                          : place.file + ":" + std::to_string(place.line));
     if (!place.function.empty()) text += " in " + place.function;
     text += "\n";
   }
@@ -71,30 +77,48 @@ void append_site(std::string& text, const Site& site) {
 
 const char* to_string(FaultKind kind) {
   switch (kind) {
-    case FaultKind::out_of_bounds: return "out-of-bounds access";
-    case FaultKind::memory_violation: return "memory violation";
-    case FaultKind::lds_out_of_bounds: return "out-of-bounds LDS access";
-    case FaultKind::scratch_out_of_bounds: return "out-of-bounds private memory access";
-    case FaultKind::read_only: return "write to read-only memory";
-    case FaultKind::misaligned: return "misaligned atomic";
-    case FaultKind::assertion: return "device assertion";
-    case FaultKind::trap: return "device trap";
-    case FaultKind::bad_instruction: return "bad instruction";
-    case FaultKind::bad_branch: return "bad branch";
-    case FaultKind::deadlock: return "deadlock";
-    case FaultKind::deadline: return "deadline";
-    case FaultKind::check: return "failed check";
-    case FaultKind::cancelled: return "cancelled";
-    case FaultKind::launch: return "impossible launch";
+    case FaultKind::out_of_bounds:
+      return "out-of-bounds access";
+    case FaultKind::memory_violation:
+      return "memory violation";
+    case FaultKind::lds_out_of_bounds:
+      return "out-of-bounds LDS access";
+    case FaultKind::scratch_out_of_bounds:
+      return "out-of-bounds private memory access";
+    case FaultKind::read_only:
+      return "write to read-only memory";
+    case FaultKind::misaligned:
+      return "misaligned atomic";
+    case FaultKind::assertion:
+      return "device assertion";
+    case FaultKind::trap:
+      return "device trap";
+    case FaultKind::bad_instruction:
+      return "bad instruction";
+    case FaultKind::bad_branch:
+      return "bad branch";
+    case FaultKind::deadlock:
+      return "deadlock";
+    case FaultKind::deadline:
+      return "deadline";
+    case FaultKind::check:
+      return "failed check";
+    case FaultKind::cancelled:
+      return "cancelled";
+    case FaultKind::launch:
+      return "impossible launch";
   }
   return "fault";
 }
 
 const char* to_string(AccessKind kind) {
   switch (kind) {
-    case AccessKind::read: return "read";
-    case AccessKind::write: return "write";
-    case AccessKind::atomic: return "atomic";
+    case AccessKind::read:
+      return "read";
+    case AccessKind::write:
+      return "write";
+    case AccessKind::atomic:
+      return "atomic";
   }
   return "access";
 }
@@ -105,10 +129,11 @@ std::string Fault::text() const {
   if (!message.empty()) text += ": " + message;
   if (size != 0) {
     const auto others = static_cast<unsigned>(__builtin_popcountll(lanes));
-    text += ": " + std::string(to_string(access)) + " of " + std::to_string(size) + " bytes at " + hexadecimal(address);
+    text += ": " + std::string(to_string(access)) + " of " + std::to_string(size) + " bytes at " +
+            hexadecimal(address);
     if (others > 1) text += " (and " + std::to_string(others - 1) + " more lanes)";
-    if (kind == FaultKind::out_of_bounds || kind == FaultKind::read_only || kind == FaultKind::memory_violation ||
-        kind == FaultKind::check)
+    if (kind == FaultKind::out_of_bounds || kind == FaultKind::read_only ||
+        kind == FaultKind::memory_violation || kind == FaultKind::check)
       text += "\n  " + describe(placement, address, size);
   } else if (kind == FaultKind::bad_branch && address != 0) {
     text += ": " + hexadecimal(address);
@@ -147,8 +172,9 @@ const Operation* raise(const Operation* operation, Wave* wave, Fault fault) {
   return nullptr;
 }
 
-const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind kind, AccessKind access, unsigned lane,
-                              std::uint64_t lanes, std::uint64_t address, std::uint32_t size, std::string message) {
+const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind kind, AccessKind access,
+                              unsigned lane, std::uint64_t lanes, std::uint64_t address, std::uint32_t size,
+                              std::string message) {
   Fault fault;
   fault.kind = kind;
   fault.access = access;

@@ -19,12 +19,12 @@ enum class Space : std::uint8_t { global, lds, scratch };
 struct Access {
   AccessKind kind;
   Space space;
-  std::uint32_t size;               ///< bytes of one lane
-  std::uint64_t lanes;              ///< which lanes take part
-  const std::uint64_t* addresses;   ///< 64 entries, valid for `lanes`; null if `contiguous`
-  bool contiguous;                  ///< lane l accesses first + (l − lowest lane) * size
-  std::uint64_t first;              ///< address of the lowest lane
-  const Wave* wave;                 ///< for identity (block, index): not to be changed
+  std::uint32_t size;              ///< bytes of one lane
+  std::uint64_t lanes;             ///< which lanes take part
+  const std::uint64_t* addresses;  ///< 64 entries, valid for `lanes`; null if `contiguous`
+  bool contiguous;                 ///< lane l accesses first + (l − lowest lane) * size
+  std::uint64_t first;             ///< address of the lowest lane
+  const Wave* wave;                ///< for identity (block, index): not to be changed
   std::uint64_t address_of(unsigned lane) const;
 };
 
@@ -43,8 +43,8 @@ struct LaunchInformation {
   Dimensions block;
 };
 
-/// Called on the engine's threads. An observer that does not override a function costs nothing for it: `interests`
-/// says which calls are wanted.
+/// Called on the engine's threads. An observer that does not override a function costs nothing for it:
+/// `interests` says which calls are wanted.
 class Observer {
  public:
   enum Interest : unsigned { accesses = 1, barriers = 2, launches = 4, allocations = 8 };

@@ -16,10 +16,10 @@
 
 namespace virtual_rocm::engine {
 
-/// One cache line. The meaning of `destination`, `source` and `immediate` is a private matter between a handler and the
-/// function that lowered it; by custom the first two are byte offsets from the start of the Wave (vector_offset,
-/// scalar_offset …) and `immediate` holds a literal, a 64-bit constant or a branch distance. Modifiers that are rare
-/// are read from `instruction` itself.
+/// One cache line. The meaning of `destination`, `source` and `immediate` is a private matter between a
+/// handler and the function that lowered it; by custom the first two are byte offsets from the start of the
+/// Wave (vector_offset, scalar_offset …) and `immediate` holds a literal, a 64-bit constant or a branch
+/// distance. Modifiers that are rare are read from `instruction` itself.
 struct alignas(64) Operation {
   Handler handler = nullptr;
   std::uint32_t destination = 0;

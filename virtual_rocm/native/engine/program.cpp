@@ -14,7 +14,8 @@ constexpr std::uint32_t kNoOperation = std::numeric_limits<std::uint32_t>::max()
 bool lower(Operation& operation, const LoweringPlace& place) {
   return lower_control(operation, place) || lower_scalar_memory(operation) || lower_flat(operation) ||
          lower_flat_atomic(operation) || lower_scratch(operation) || lower_lds(operation) ||
-         lower_lds_atomic(operation) || lower_buffer(operation) || isa::lower_alu(operation.instruction, operation);
+         lower_lds_atomic(operation) || lower_buffer(operation) ||
+         isa::lower_alu(operation.instruction, operation);
 }
 
 }  // namespace
@@ -56,12 +57,13 @@ Program::Program(std::span<const std::uint32_t> code, std::uint64_t address, std
   for (std::size_t index = 0; index + 1 < operations_.size(); ++index) {
     Operation& operation = operations_[index];
     if (!is_relative_branch(operation)) continue;
-    const auto target = static_cast<std::uint64_t>(
-        static_cast<std::int64_t>(address_of(&operation)) + static_cast<std::int64_t>(operation.immediate));
+    const auto target = static_cast<std::uint64_t>(static_cast<std::int64_t>(address_of(&operation)) +
+                                                   static_cast<std::int64_t>(operation.immediate));
     const Operation* destination = at(target);
     if (destination == nullptr) {
       operation.handler = execute_refused;
-      refusals_.push_back({address_of(&operation), isa::print(operation.instruction) + " (branches out of the code)"});
+      refusals_.push_back(
+          {address_of(&operation), isa::print(operation.instruction) + " (branches out of the code)"});
       continue;
     }
     operation.immediate = static_cast<std::uint64_t>(destination - &operation);
@@ -76,7 +78,8 @@ const Operation* Program::at(std::uint64_t address) const {
 }
 
 std::uint64_t Program::address_of(const Operation* operation) const {
-  return begin_ + std::uint64_t{word_of_operation_[static_cast<std::size_t>(operation - operations_.data())]} * 4;
+  return begin_ +
+         std::uint64_t{word_of_operation_[static_cast<std::size_t>(operation - operations_.data())]} * 4;
 }
 
 }  // namespace virtual_rocm::engine

@@ -12,8 +12,8 @@
 
 namespace virtual_rocm::engine {
 
-/// A range of machine code and what it was lowered to. Control leaves it only through branches: a last operation that
-/// faults stands behind it.
+/// A range of machine code and what it was lowered to. Control leaves it only through branches: a last
+/// operation that faults stands behind it.
 class Program {
  public:
   struct Refusal {
@@ -21,7 +21,8 @@ class Program {
     std::string instruction;
   };
 
-  /// Lowers `code`, whose first word lies at `address` in this process. `load_base` is what is subtracted for reports.
+  /// Lowers `code`, whose first word lies at `address` in this process. `load_base` is what is subtracted for
+  /// reports.
   Program(std::span<const std::uint32_t> code, std::uint64_t address, std::uint64_t load_base);
 
   /// The operation at an address, or null if the address is not that of an instruction.

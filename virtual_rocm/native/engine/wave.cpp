@@ -36,7 +36,8 @@ void initialise_constants(Wave& wave) {
   }
   for (int value = 1; value <= 16; ++value) {
     const auto word = static_cast<std::uint32_t>(-value);
-    set(wave, 192 + static_cast<unsigned>(value), word, static_cast<std::uint64_t>(std::int64_t{-value}), word);
+    set(wave, 192 + static_cast<unsigned>(value), word, static_cast<std::uint64_t>(std::int64_t{-value}),
+        word);
   }
   for (const FloatConstant& constant : kFloatConstants)
     set(wave, constant.operand, std::bit_cast<std::uint32_t>(constant.single),

@@ -2,10 +2,11 @@
 //
 // The state of one wave, and the convention by which an instruction is executed on it.
 //
-// A wave is 64 lanes that execute one instruction at a time. Everything that an operand can name lies inside the Wave
-// struct at a fixed place, so that lowering an instruction turns each operand into a byte offset from the start of the
-// Wave: vector registers (VGPRs, then AGPRs), scalar registers at their ISA operand numbers, and the inline constants
-// at theirs. A handler finds an operand with one addition and needs no switch on its kind.
+// A wave is 64 lanes that execute one instruction at a time. Everything that an operand can name lies inside
+// the Wave struct at a fixed place, so that lowering an instruction turns each operand into a byte offset
+// from the start of the Wave: vector registers (VGPRs, then AGPRs), scalar registers at their ISA operand
+// numbers, and the inline constants at theirs. A handler finds an operand with one addition and needs no
+// switch on its kind.
 #pragma once
 
 #include <immintrin.h>
@@ -39,7 +40,8 @@ inline constexpr unsigned kScc = 253;
 inline constexpr unsigned kLiteral = 255;
 }  // namespace operand
 
-/// Flat addresses whose high half is one of these are LDS or private memory; host addresses never reach so high.
+/// Flat addresses whose high half is one of these are LDS or private memory; host addresses never reach so
+/// high.
 inline constexpr std::uint32_t kSharedApertureHigh = 0x00010000;
 inline constexpr std::uint32_t kPrivateApertureHigh = 0x00020000;
 
@@ -48,8 +50,9 @@ struct Operation;  // operation.hpp
 struct Block;      // block.hpp
 struct Worker;     // block.hpp
 
-/// Executes one operation and returns the next one: `operation + 1` for everything but control flow. Null ends the
-/// wave's turn; only the engine's own handlers do that, after they have set Wave::resume and Wave::state.
+/// Executes one operation and returns the next one: `operation + 1` for everything but control flow. Null
+/// ends the wave's turn; only the engine's own handlers do that, after they have set Wave::resume and
+/// Wave::state.
 using Handler = const Operation* (*)(const Operation* operation, Wave* wave);
 
 enum class WaveState : std::uint8_t {
@@ -59,65 +62,73 @@ enum class WaveState : std::uint8_t {
   faulted,     ///< ended its launch; the fault is in the launch
 };
 
-/// Progress within the block (LDS, a barrier), and progress that other blocks and ranks can see (global memory). A block
-/// whose waves only make local progress may be waiting for another block in a loop of barriers.
+/// Progress within the block (LDS, a barrier), and progress that other blocks and ranks can see (global
+/// memory). A block whose waves only make local progress may be waiting for another block in a loop of
+/// barriers.
 inline constexpr std::uint8_t kLocalProgress = 1;
 inline constexpr std::uint8_t kGlobalProgress = 2;
 
-/// The registers of one wave. About 136 KiB, of which only the registers that a kernel uses are ever touched. Lives in
-/// zeroed, 64-byte aligned memory of the engine.
+/// The registers of one wave. About 136 KiB, of which only the registers that a kernel uses are ever touched.
+/// Lives in zeroed, 64-byte aligned memory of the engine.
 struct alignas(64) Wave {
   /// Vector registers, [register][lane].
   std::uint32_t vector[kVectorRegisters][kLanes];
 
-  /// Scalar registers and 32-bit scalar sources by operand number. 0–127 are registers (VCC, M0, EXEC in their places).
-  /// From 128 on the entries are constants that never change, as 32-bit operands see them (integers, and the floats of
-  /// 240–248), except 253, which is SCC (0 or 1). 251 and 252 are not kept up to date: compute them.
+  /// Scalar registers and 32-bit scalar sources by operand number. 0–127 are registers (VCC, M0, EXEC in
+  /// their places). From 128 on the entries are constants that never change, as 32-bit operands see them
+  /// (integers, and the floats of 240–248), except 253, which is SCC (0 or 1). 251 and 252 are not kept up to
+  /// date: compute them.
   alignas(64) std::uint32_t scalar[256];
 
-  /// What a 64-bit operand sees for the inline constants: operand number − 128. Integers are sign-extended, floating
-  /// constants are doubles. Aperture bases (235, 237) have their 64-bit value.
+  /// What a 64-bit operand sees for the inline constants: operand number − 128. Integers are sign-extended,
+  /// floating constants are doubles. Aperture bases (235, 237) have their 64-bit value.
   alignas(64) std::uint64_t wide_constant[128];
 
-  /// What a 16-bit operand sees for the inline constants: operand number − 128, in the low half; the high half is 0 for
-  /// floating constants and the sign for integers.
+  /// What a 16-bit operand sees for the inline constants: operand number − 128, in the low half; the high
+  /// half is 0 for floating constants and the sign for integers.
   std::uint32_t half_constant[128];
 
-  /// EXEC as one word for each lane, all ones or zero. Valid only for the EXEC value in `expanded_exec`: use masks().
+  /// EXEC as one word for each lane, all ones or zero. Valid only for the EXEC value in `expanded_exec`: use
+  /// masks().
   alignas(64) std::uint32_t lane_mask[kLanes];
   std::uint64_t expanded_exec;
 
-  /// MODE as s_getreg reads it: round modes in 3:0, denormal modes in 7:4, dx10_clamp 8, ieee 9, gpr_idx_en 27.
+  /// MODE as s_getreg reads it: round modes in 3:0, denormal modes in 7:4, dx10_clamp 8, ieee 9,
+  /// gpr_idx_en 27.
   std::uint32_t mode;
 
   std::uint32_t gpr_index_mode;  ///< isa's: what s_set_gpr_idx_on enabled
 
-  // --- from here on the engine's: not for instruction semantics ----------------------------------------------------
+  // --- from here on the engine's: not for instruction semantics
+  // ----------------------------------------------------
 
   WaveState state;
-  std::uint8_t progressed;          ///< what this turn changed that others can see: kLocalProgress, kGlobalProgress
-  std::uint16_t spins;              ///< turns in a row without progress, up to a maximum
-  std::uint16_t index;              ///< number of the wave in its block
-  const Operation* resume;          ///< where the next turn begins
-  const Operation* current;         ///< set by operations that may fault, for reports
+  std::uint8_t progressed;   ///< what this turn changed that others can see: kLocalProgress, kGlobalProgress
+  std::uint16_t spins;       ///< turns in a row without progress, up to a maximum
+  std::uint16_t index;       ///< number of the wave in its block
+  const Operation* resume;   ///< where the next turn begins
+  const Operation* current;  ///< set by operations that may fault, for reports
   Block* block;
-  std::uint8_t* lds;                ///< the block's LDS
+  std::uint8_t* lds;  ///< the block's LDS
   std::uint32_t lds_size;
-  std::uint32_t scratch_size;       ///< bytes for each lane
-  std::uint8_t* scratch;            ///< dword-interleaved: byte b of lane l is at (b / 4) * 256 + 4 * l + b % 4
-  Worker* worker;                   ///< of this turn: the thread's view of the allocation map, the checks
-  std::uint64_t polled_address;     ///< last flat address read in this turn, 0: none
-  std::uint32_t polled_value;       ///< what was there when a turn without progress ended
-  std::uint64_t instructions;       ///< executed in all turns that have ended
+  std::uint32_t scratch_size;    ///< bytes for each lane
+  std::uint8_t* scratch;         ///< dword-interleaved: byte b of lane l is at (b / 4) * 256 + 4 * l + b % 4
+  Worker* worker;                ///< of this turn: the thread's view of the allocation map, the checks
+  std::uint64_t polled_address;  ///< last flat address read in this turn, 0: none
+  std::uint32_t polled_value;    ///< what was there when a turn without progress ended
+  std::uint64_t instructions;    ///< executed in all turns that have ended
 
-  // --- accessors ----------------------------------------------------------------------------------------------------
+  // --- accessors
+  // ----------------------------------------------------------------------------------------------------
 
   std::uint64_t scalar_pair(unsigned first) const {
     std::uint64_t value;
     std::memcpy(&value, &scalar[first], sizeof value);
     return value;
   }
-  void set_scalar_pair(unsigned first, std::uint64_t value) { std::memcpy(&scalar[first], &value, sizeof value); }
+  void set_scalar_pair(unsigned first, std::uint64_t value) {
+    std::memcpy(&scalar[first], &value, sizeof value);
+  }
 
   std::uint64_t exec() const { return scalar_pair(operand::kExec); }
   std::uint64_t vcc() const { return scalar_pair(operand::kVcc); }
@@ -126,8 +137,8 @@ struct alignas(64) Wave {
   void set_vcc(std::uint64_t value) { set_scalar_pair(operand::kVcc, value); }
   void set_scc(bool value) { scalar[operand::kScc] = value ? 1 : 0; }
 
-  /// EXEC as words, expanded again only when EXEC has changed since the last call. SCC, VCC and EXEC may be written
-  /// freely: nothing has to be told.
+  /// EXEC as words, expanded again only when EXEC has changed since the last call. SCC, VCC and EXEC may be
+  /// written freely: nothing has to be told.
   const std::uint32_t* masks() {
     const std::uint64_t now = exec();
     if (now != expanded_exec) [[unlikely]]
@@ -160,16 +171,19 @@ struct alignas(64) Wave {
 
 /// Byte offsets from the start of a Wave, for Operation::destination and Operation::source.
 constexpr std::uint32_t vector_offset(unsigned register_number) {
-  return static_cast<std::uint32_t>(offsetof(Wave, vector) + register_number * kLanes * sizeof(std::uint32_t));
+  return static_cast<std::uint32_t>(offsetof(Wave, vector) +
+                                    register_number * kLanes * sizeof(std::uint32_t));
 }
 constexpr std::uint32_t scalar_offset(unsigned operand_number) {
   return static_cast<std::uint32_t>(offsetof(Wave, scalar) + operand_number * sizeof(std::uint32_t));
 }
 constexpr std::uint32_t wide_constant_offset(unsigned operand_number) {
-  return static_cast<std::uint32_t>(offsetof(Wave, wide_constant) + (operand_number - 128) * sizeof(std::uint64_t));
+  return static_cast<std::uint32_t>(offsetof(Wave, wide_constant) +
+                                    (operand_number - 128) * sizeof(std::uint64_t));
 }
 constexpr std::uint32_t half_constant_offset(unsigned operand_number) {
-  return static_cast<std::uint32_t>(offsetof(Wave, half_constant) + (operand_number - 128) * sizeof(std::uint32_t));
+  return static_cast<std::uint32_t>(offsetof(Wave, half_constant) +
+                                    (operand_number - 128) * sizeof(std::uint32_t));
 }
 
 /// Fills the constant tables of a new wave.

@@ -15,13 +15,32 @@
 namespace virtual_rocm::engine {
 
 enum class AtomicKind : std::uint8_t {
-  swap, compare_swap, add, subtract, reverse_subtract, signed_minimum, unsigned_minimum, signed_maximum,
-  unsigned_maximum, bitwise_and, bitwise_or, bitwise_xor, increment, decrement, masked_or, wrap,
-  float_add, float_minimum, float_maximum, float_compare_swap, packed_half_add, packed_bfloat_add,
+  swap,
+  compare_swap,
+  add,
+  subtract,
+  reverse_subtract,
+  signed_minimum,
+  unsigned_minimum,
+  signed_maximum,
+  unsigned_maximum,
+  bitwise_and,
+  bitwise_or,
+  bitwise_xor,
+  increment,
+  decrement,
+  masked_or,
+  wrap,
+  float_add,
+  float_minimum,
+  float_maximum,
+  float_compare_swap,
+  packed_half_add,
+  packed_bfloat_add,
 };
 
-/// The new value of a cell. `data` is the first data operand; `second` the value to store of compare_swap (whose `data`
-/// is then what is compared with) and masked_or (whose `data` is then the mask).
+/// The new value of a cell. `data` is the first data operand; `second` the value to store of compare_swap
+/// (whose `data` is then what is compared with) and masked_or (whose `data` is then the mask).
 template <AtomicKind kind, typename Cell>
 inline Cell combine(Cell old, Cell data, Cell second) {
   using Signed = std::make_signed_t<Cell>;
@@ -58,7 +77,8 @@ inline Cell combine(Cell old, Cell data, Cell second) {
   return old;
 }
 
-/// Carries the operation out on memory that other threads and processes change as well. Returns the old value.
+/// Carries the operation out on memory that other threads and processes change as well. Returns the old
+/// value.
 template <AtomicKind kind, typename Cell>
 inline Cell apply_atomically(Cell* cell, Cell data, Cell second) {
   if constexpr (kind == AtomicKind::add) return __atomic_fetch_add(cell, data, __ATOMIC_SEQ_CST);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// MUBUF: the cache fences, and untyped buffer loads and stores of raw and structured buffers without swizzling.
+// MUBUF: the cache fences, and untyped buffer loads and stores of raw and structured buffers without
+// swizzling.
 #include <atomic>
 
 #include "engine/execute/execute.hpp"
@@ -23,8 +24,8 @@ struct Resource {
         records(words[2]) {}
 };
 
-// By custom: source[0] vector address (index, then offset), source[1] resource, source[2] scalar offset; data in
-// `destination`. Lanes beyond the resource's size are left out of the result, as the hardware does.
+// By custom: source[0] vector address (index, then offset), source[1] resource, source[2] scalar offset; data
+// in `destination`. Lanes beyond the resource's size are left out of the result, as the hardware does.
 std::uint64_t resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::uint64_t lanes,
                       LaneAddresses& addresses) {
   const isa::Instruction& instruction = operation->instruction;
@@ -38,8 +39,9 @@ std::uint64_t resolve(const Operation* operation, Wave* wave, std::uint32_t size
     const std::uint64_t index = indexed ? index_row[lane] : 0;
     std::uint64_t offset = instruction.immediate;
     if (instruction.has(isa::kOffsetEnable)) offset += offset_row[lane];
-    const bool fits = resource.stride == 0 || !indexed ? offset + scalar + size <= resource.records
-                                                       : index < resource.records && offset + size <= resource.stride;
+    const bool fits = resource.stride == 0 || !indexed
+                          ? offset + scalar + size <= resource.records
+                          : index < resource.records && offset + size <= resource.stride;
     if (!fits) return;
     inside |= std::uint64_t{1} << lane;
     addresses.address[lane] = resource.base + index * resource.stride + offset + scalar;
@@ -64,7 +66,8 @@ const Operation* execute_load(const Operation* operation, Wave* wave) {
   static constexpr std::uint8_t kZeros[16] = {};
   for_each_lane(lanes, [&](unsigned lane) {
     const bool fits = inside >> lane & 1;
-    load_lane<kind>(rows, lane, fits ? reinterpret_cast<const std::uint8_t*>(addresses.address[lane]) : kZeros);
+    load_lane<kind>(rows, lane,
+                    fits ? reinterpret_cast<const std::uint8_t*>(addresses.address[lane]) : kZeros);
   });
   return operation + 1;
 }
@@ -97,30 +100,54 @@ Handler choose(Opcode opcode) {
     case Opcode::buffer_wbl2:
     case Opcode::buffer_inv:
     case Opcode::buffer_wbinvl1:
-    case Opcode::buffer_wbinvl1_vol: return execute_fence;
-    case Opcode::buffer_load_ubyte: return execute_load<Load::u8>;
-    case Opcode::buffer_load_sbyte: return execute_load<Load::i8>;
-    case Opcode::buffer_load_ushort: return execute_load<Load::u16>;
-    case Opcode::buffer_load_sshort: return execute_load<Load::i16>;
-    case Opcode::buffer_load_ubyte_d16: return execute_load<Load::u8_low>;
-    case Opcode::buffer_load_ubyte_d16_hi: return execute_load<Load::u8_high>;
-    case Opcode::buffer_load_sbyte_d16: return execute_load<Load::i8_low>;
-    case Opcode::buffer_load_sbyte_d16_hi: return execute_load<Load::i8_high>;
-    case Opcode::buffer_load_short_d16: return execute_load<Load::b16_low>;
-    case Opcode::buffer_load_short_d16_hi: return execute_load<Load::b16_high>;
-    case Opcode::buffer_load_dword: return execute_load<Load::b32>;
-    case Opcode::buffer_load_dwordx2: return execute_load<Load::b64>;
-    case Opcode::buffer_load_dwordx3: return execute_load<Load::b96>;
-    case Opcode::buffer_load_dwordx4: return execute_load<Load::b128>;
-    case Opcode::buffer_store_byte: return execute_store<Store::b8>;
-    case Opcode::buffer_store_byte_d16_hi: return execute_store<Store::b8_high>;
-    case Opcode::buffer_store_short: return execute_store<Store::b16>;
-    case Opcode::buffer_store_short_d16_hi: return execute_store<Store::b16_high>;
-    case Opcode::buffer_store_dword: return execute_store<Store::b32>;
-    case Opcode::buffer_store_dwordx2: return execute_store<Store::b64>;
-    case Opcode::buffer_store_dwordx3: return execute_store<Store::b96>;
-    case Opcode::buffer_store_dwordx4: return execute_store<Store::b128>;
-    default: return nullptr;
+    case Opcode::buffer_wbinvl1_vol:
+      return execute_fence;
+    case Opcode::buffer_load_ubyte:
+      return execute_load<Load::u8>;
+    case Opcode::buffer_load_sbyte:
+      return execute_load<Load::i8>;
+    case Opcode::buffer_load_ushort:
+      return execute_load<Load::u16>;
+    case Opcode::buffer_load_sshort:
+      return execute_load<Load::i16>;
+    case Opcode::buffer_load_ubyte_d16:
+      return execute_load<Load::u8_low>;
+    case Opcode::buffer_load_ubyte_d16_hi:
+      return execute_load<Load::u8_high>;
+    case Opcode::buffer_load_sbyte_d16:
+      return execute_load<Load::i8_low>;
+    case Opcode::buffer_load_sbyte_d16_hi:
+      return execute_load<Load::i8_high>;
+    case Opcode::buffer_load_short_d16:
+      return execute_load<Load::b16_low>;
+    case Opcode::buffer_load_short_d16_hi:
+      return execute_load<Load::b16_high>;
+    case Opcode::buffer_load_dword:
+      return execute_load<Load::b32>;
+    case Opcode::buffer_load_dwordx2:
+      return execute_load<Load::b64>;
+    case Opcode::buffer_load_dwordx3:
+      return execute_load<Load::b96>;
+    case Opcode::buffer_load_dwordx4:
+      return execute_load<Load::b128>;
+    case Opcode::buffer_store_byte:
+      return execute_store<Store::b8>;
+    case Opcode::buffer_store_byte_d16_hi:
+      return execute_store<Store::b8_high>;
+    case Opcode::buffer_store_short:
+      return execute_store<Store::b16>;
+    case Opcode::buffer_store_short_d16_hi:
+      return execute_store<Store::b16_high>;
+    case Opcode::buffer_store_dword:
+      return execute_store<Store::b32>;
+    case Opcode::buffer_store_dwordx2:
+      return execute_store<Store::b64>;
+    case Opcode::buffer_store_dwordx3:
+      return execute_store<Store::b96>;
+    case Opcode::buffer_store_dwordx4:
+      return execute_store<Store::b128>;
+    default:
+      return nullptr;
   }
 }
 

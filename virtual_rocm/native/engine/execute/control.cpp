@@ -41,19 +41,32 @@ template <Condition condition>
 const Operation* execute_conditional_branch(const Operation* operation, Wave* wave) {
   bool taken = false;
   switch (condition) {
-    case Condition::scc0: taken = !wave->scc(); break;
-    case Condition::scc1: taken = wave->scc(); break;
-    case Condition::vcc_zero: taken = wave->vcc() == 0; break;
-    case Condition::vcc_not_zero: taken = wave->vcc() != 0; break;
-    case Condition::exec_zero: taken = wave->exec() == 0; break;
-    case Condition::exec_not_zero: taken = wave->exec() != 0; break;
+    case Condition::scc0:
+      taken = !wave->scc();
+      break;
+    case Condition::scc1:
+      taken = wave->scc();
+      break;
+    case Condition::vcc_zero:
+      taken = wave->vcc() == 0;
+      break;
+    case Condition::vcc_not_zero:
+      taken = wave->vcc() != 0;
+      break;
+    case Condition::exec_zero:
+      taken = wave->exec() == 0;
+      break;
+    case Condition::exec_not_zero:
+      taken = wave->exec() != 0;
+      break;
   }
   return taken ? jump(operation) : operation + 1;
 }
 
 // s_getpc: `immediate` is the address of the next instruction, as for the calls below.
 const Operation* execute_get_pc(const Operation* operation, Wave* wave) {
-  std::memcpy(wave->at<std::uint32_t>(operation->destination), &operation->immediate, sizeof operation->immediate);
+  std::memcpy(wave->at<std::uint32_t>(operation->destination), &operation->immediate,
+              sizeof operation->immediate);
   return operation + 1;
 }
 
@@ -69,7 +82,8 @@ const Operation* execute_swap_pc(const Operation* operation, Wave* wave) {
 
 const Operation* execute_call(const Operation* operation, Wave* wave) {
   *wave->at<std::uint64_t>(operation->destination) = operation->immediate;
-  const auto distance = static_cast<std::int64_t>(static_cast<std::int32_t>(operation->instruction.immediate)) * 4;
+  const auto distance =
+      static_cast<std::int64_t>(static_cast<std::int32_t>(operation->instruction.immediate)) * 4;
   return jump_to_address(operation, wave, operation->immediate + static_cast<std::uint64_t>(distance));
 }
 
@@ -95,7 +109,8 @@ const Operation* execute_halt(const Operation* operation, Wave* wave) {
   return raise(operation, wave, std::move(fault));
 }
 
-// --- hardware registers ---------------------------------------------------------------------------------------------
+// --- hardware registers
+// ---------------------------------------------------------------------------------------------
 
 enum HardwareRegister : unsigned {
   kMode = 1,
@@ -119,16 +134,20 @@ struct HardwareField {
 
 std::uint32_t read_hardware_register(const Wave& wave, unsigned number) {
   switch (number) {
-    case kMode: return wave.mode;
+    case kMode:
+      return wave.mode;
     case kStatus:
       return (wave.scc() ? 1u : 0u) | (wave.exec() == 0 ? 1u << 9 : 0) | (wave.vcc() == 0 ? 1u << 10 : 0);
     case kHardwareId:
       // Wave slot, SIMD and compute unit as if blocks went round the compute units: only ever a hint.
       return (wave.index / 4 & 0xf) | (wave.index & 3u) << 4 |
              static_cast<std::uint32_t>(wave.block->number & 0xf) << 8;
-    case kLdsAllocation: return (wave.lds_size + 511) / 512 << 12;
-    case kMemoryBases: return kPrivateApertureHigh >> 16 | kSharedApertureHigh;
-    default: return 0;
+    case kLdsAllocation:
+      return (wave.lds_size + 511) / 512 << 12;
+    case kMemoryBases:
+      return kPrivateApertureHigh >> 16 | kSharedApertureHigh;
+    default:
+      return 0;
   }
 }
 
@@ -144,8 +163,8 @@ const Operation* execute_get_register(const Operation* operation, Wave* wave) {
   return operation + 1;
 }
 
-// `source[0]` is the offset of the register with the new value, or 0 when the value is in `immediate`. Lowering accepts
-// only MODE.
+// `source[0]` is the offset of the register with the new value, or 0 when the value is in `immediate`.
+// Lowering accepts only MODE.
 const Operation* execute_set_register(const Operation* operation, Wave* wave) {
   const HardwareField field(operation->instruction.immediate);
   const std::uint32_t value = operation->source[0] != 0 ? *wave->at<std::uint32_t>(operation->source[0])
@@ -174,20 +193,29 @@ bool lower_hardware_register(Operation& operation) {
       operation.source[0] = 0;
       operation.immediate = operation.instruction.extra;
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
 Handler conditional_branch(Opcode opcode) {
   switch (opcode) {
-    case Opcode::s_cbranch_scc0: return execute_conditional_branch<Condition::scc0>;
-    case Opcode::s_cbranch_scc1: return execute_conditional_branch<Condition::scc1>;
-    case Opcode::s_cbranch_vccz: return execute_conditional_branch<Condition::vcc_zero>;
-    case Opcode::s_cbranch_vccnz: return execute_conditional_branch<Condition::vcc_not_zero>;
-    case Opcode::s_cbranch_execz: return execute_conditional_branch<Condition::exec_zero>;
-    case Opcode::s_cbranch_execnz: return execute_conditional_branch<Condition::exec_not_zero>;
-    case Opcode::s_branch: return execute_branch;
-    default: return nullptr;
+    case Opcode::s_cbranch_scc0:
+      return execute_conditional_branch<Condition::scc0>;
+    case Opcode::s_cbranch_scc1:
+      return execute_conditional_branch<Condition::scc1>;
+    case Opcode::s_cbranch_vccz:
+      return execute_conditional_branch<Condition::vcc_zero>;
+    case Opcode::s_cbranch_vccnz:
+      return execute_conditional_branch<Condition::vcc_not_zero>;
+    case Opcode::s_cbranch_execz:
+      return execute_conditional_branch<Condition::exec_zero>;
+    case Opcode::s_cbranch_execnz:
+      return execute_conditional_branch<Condition::exec_not_zero>;
+    case Opcode::s_branch:
+      return execute_branch;
+    default:
+      return nullptr;
   }
 }
 
@@ -267,8 +295,10 @@ bool lower_control(Operation& operation, const LoweringPlace& place) {
       return lower_hardware_register(operation);
   }
   operation.immediate = place.next_address;
-  if (instruction.destination != isa::operand::kNone) operation.destination = scalar_offset(instruction.destination);
-  if (instruction.source[0] != isa::operand::kNone) operation.source[0] = scalar_offset(instruction.source[0]);
+  if (instruction.destination != isa::operand::kNone)
+    operation.destination = scalar_offset(instruction.destination);
+  if (instruction.source[0] != isa::operand::kNone)
+    operation.source[0] = scalar_offset(instruction.source[0]);
   return true;
 }
 

@@ -14,7 +14,8 @@ namespace {
 
 using isa::Opcode;
 
-// --- flat accesses of which some lanes go to LDS or private memory --------------------------------------------------
+// --- flat accesses of which some lanes go to LDS or private memory
+// --------------------------------------------------
 
 // Where one lane's access lies: in global memory or LDS as a pointer, in scratch in pieces.
 struct LanePlace {
@@ -38,8 +39,8 @@ bool check_flat(const Operation* operation, Wave* wave, LaneAddresses& addresses
       const std::uint32_t limit = is_shared(address) ? wave->lds_size : wave->scratch_size;
       if (allowed && (low > limit || size > limit - low)) {
         raise_access(operation, wave,
-                     is_shared(address) ? FaultKind::lds_out_of_bounds : FaultKind::scratch_out_of_bounds, access, lane,
-                     std::uint64_t{1} << lane, low, size);
+                     is_shared(address) ? FaultKind::lds_out_of_bounds : FaultKind::scratch_out_of_bounds,
+                     access, lane, std::uint64_t{1} << lane, low, size);
         allowed = false;
       }
     } else {
@@ -100,7 +101,8 @@ bool leaves_global(const LaneAddresses& addresses, std::uint32_t size) {
   return found;
 }
 
-// --- the handlers ----------------------------------------------------------------------------------------------------
+// --- the handlers
+// ----------------------------------------------------------------------------------------------------
 
 template <Load kind, AddressMode mode, bool flat>
 const Operation* execute_load(const Operation* operation, Wave* wave) {
@@ -161,33 +163,36 @@ Handler store_handler(bool flat, bool scalar_base) {
 }
 
 // One row for each width: FLAT and GLOBAL instructions come in pairs.
-#define FLAT_OR_GLOBAL(name) case Opcode::flat_##name: case Opcode::global_##name
+#define FLAT_OR_GLOBAL(name) \
+  case Opcode::flat_##name:  \
+  case Opcode::global_##name
 
 Handler choose(Opcode opcode, bool flat, bool scalar_base) {
   switch (opcode) {
-    FLAT_OR_GLOBAL(load_ubyte): return load_handler<Load::u8>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_sbyte): return load_handler<Load::i8>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_ushort): return load_handler<Load::u16>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_sshort): return load_handler<Load::i16>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_ubyte_d16): return load_handler<Load::u8_low>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_ubyte_d16_hi): return load_handler<Load::u8_high>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_sbyte_d16): return load_handler<Load::i8_low>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_sbyte_d16_hi): return load_handler<Load::i8_high>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_short_d16): return load_handler<Load::b16_low>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_short_d16_hi): return load_handler<Load::b16_high>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_dword): return load_handler<Load::b32>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_dwordx2): return load_handler<Load::b64>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_dwordx3): return load_handler<Load::b96>(flat, scalar_base);
-    FLAT_OR_GLOBAL(load_dwordx4): return load_handler<Load::b128>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_byte): return store_handler<Store::b8>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_byte_d16_hi): return store_handler<Store::b8_high>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_short): return store_handler<Store::b16>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_short_d16_hi): return store_handler<Store::b16_high>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_dword): return store_handler<Store::b32>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_dwordx2): return store_handler<Store::b64>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_dwordx3): return store_handler<Store::b96>(flat, scalar_base);
-    FLAT_OR_GLOBAL(store_dwordx4): return store_handler<Store::b128>(flat, scalar_base);
-    default: return nullptr;
+    FLAT_OR_GLOBAL(load_ubyte) : return load_handler<Load::u8>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_sbyte) : return load_handler<Load::i8>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_ushort) : return load_handler<Load::u16>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_sshort) : return load_handler<Load::i16>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_ubyte_d16) : return load_handler<Load::u8_low>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_ubyte_d16_hi) : return load_handler<Load::u8_high>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_sbyte_d16) : return load_handler<Load::i8_low>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_sbyte_d16_hi) : return load_handler<Load::i8_high>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_short_d16) : return load_handler<Load::b16_low>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_short_d16_hi) : return load_handler<Load::b16_high>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_dword) : return load_handler<Load::b32>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_dwordx2) : return load_handler<Load::b64>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_dwordx3) : return load_handler<Load::b96>(flat, scalar_base);
+    FLAT_OR_GLOBAL(load_dwordx4) : return load_handler<Load::b128>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_byte) : return store_handler<Store::b8>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_byte_d16_hi) : return store_handler<Store::b8_high>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_short) : return store_handler<Store::b16>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_short_d16_hi) : return store_handler<Store::b16_high>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_dword) : return store_handler<Store::b32>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_dwordx2) : return store_handler<Store::b64>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_dwordx3) : return store_handler<Store::b96>(flat, scalar_base);
+    FLAT_OR_GLOBAL(store_dwordx4) : return store_handler<Store::b128>(flat, scalar_base);
+    default:
+      return nullptr;
   }
 }
 
@@ -197,7 +202,8 @@ Handler choose(Opcode opcode, bool flat, bool scalar_base) {
 
 bool lower_flat(Operation& operation) {
   const isa::Instruction& instruction = operation.instruction;
-  if (instruction.encoding != isa::Encoding::flat && instruction.encoding != isa::Encoding::global) return false;
+  if (instruction.encoding != isa::Encoding::flat && instruction.encoding != isa::Encoding::global)
+    return false;
   const bool flat = instruction.encoding == isa::Encoding::flat;
   const bool scalar_base = instruction.source[2] != isa::operand::kNone;
   operation.handler = choose(instruction.opcode, flat, scalar_base);
@@ -208,7 +214,8 @@ bool lower_flat(Operation& operation) {
     operation.source[2] = vector_offset(isa::operand::vector_row(instruction.source[1]));
   if (instruction.destination != isa::operand::kNone)
     operation.destination = vector_offset(isa::operand::vector_row(instruction.destination));
-  operation.immediate = static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
+  operation.immediate =
+      static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
   return true;
 }
 

@@ -28,15 +28,16 @@ bool check_places(const Operation* operation, Wave* wave, LaneAddresses& address
       const auto low = static_cast<std::uint32_t>(address);
       const bool fits = is_shared(address) && low <= wave->lds_size && size <= wave->lds_size - low;
       if (allowed && !fits) {
-        raise_access(operation, wave,
-                     is_shared(address) ? FaultKind::lds_out_of_bounds : FaultKind::scratch_out_of_bounds,
-                     AccessKind::atomic, lane, std::uint64_t{1} << lane, low, size,
-                     is_shared(address) ? "" : "an atomic on private memory, which the hardware does not have");
+        raise_access(
+            operation, wave,
+            is_shared(address) ? FaultKind::lds_out_of_bounds : FaultKind::scratch_out_of_bounds,
+            AccessKind::atomic, lane, std::uint64_t{1} << lane, low, size,
+            is_shared(address) ? "" : "an atomic on private memory, which the hardware does not have");
         allowed = false;
       }
     } else if (allowed && address % size != 0) {
-      raise_access(operation, wave, FaultKind::misaligned, AccessKind::atomic, lane, std::uint64_t{1} << lane, address,
-                   size);
+      raise_access(operation, wave, FaultKind::misaligned, AccessKind::atomic, lane, std::uint64_t{1} << lane,
+                   address, size);
       allowed = false;
     }
   });
@@ -95,12 +96,12 @@ Handler handler(bool scalar_base, bool returns) {
                  : execute_atomic<kind, Cell, AddressMode::vector64, false>;
 }
 
-#define ATOMIC(name, kind, cell)       \
-  case Opcode::flat_atomic_##name:     \
-  case Opcode::global_atomic_##name:   \
+#define ATOMIC(name, kind, cell)     \
+  case Opcode::flat_atomic_##name:   \
+  case Opcode::global_atomic_##name: \
     return handler<AtomicKind::kind, cell>(scalar_base, returns)
-#define ATOMIC_BOTH(name, kind)             \
-  ATOMIC(name, kind, std::uint32_t);        \
+#define ATOMIC_BOTH(name, kind)      \
+  ATOMIC(name, kind, std::uint32_t); \
   ATOMIC(name##_x2, kind, std::uint64_t)
 
 Handler choose(Opcode opcode, bool scalar_base, bool returns) {
@@ -124,7 +125,8 @@ Handler choose(Opcode opcode, bool scalar_base, bool returns) {
     ATOMIC(add_f64, float_add, std::uint64_t);
     ATOMIC(min_f64, float_minimum, std::uint64_t);
     ATOMIC(max_f64, float_maximum, std::uint64_t);
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -135,7 +137,8 @@ Handler choose(Opcode opcode, bool scalar_base, bool returns) {
 
 bool lower_flat_atomic(Operation& operation) {
   const isa::Instruction& instruction = operation.instruction;
-  if (instruction.encoding != isa::Encoding::flat && instruction.encoding != isa::Encoding::global) return false;
+  if (instruction.encoding != isa::Encoding::flat && instruction.encoding != isa::Encoding::global)
+    return false;
   const bool scalar_base = instruction.source[2] != isa::operand::kNone;
   const bool returns = instruction.has(isa::kSc0);
   operation.handler = choose(instruction.opcode, scalar_base, returns);
@@ -144,7 +147,8 @@ bool lower_flat_atomic(Operation& operation) {
   if (scalar_base) operation.source[1] = scalar_offset(instruction.source[2]);
   operation.source[2] = vector_offset(isa::operand::vector_row(instruction.source[1]));
   if (returns) operation.destination = vector_offset(isa::operand::vector_row(instruction.destination));
-  operation.immediate = static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
+  operation.immediate =
+      static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
   return true;
 }
 

@@ -25,7 +25,8 @@ inline std::uint16_t float_to_bfloat(float value) {
 template <float widen(std::uint16_t), std::uint16_t narrow(float)>
 inline std::uint32_t add_halves(std::uint32_t left, std::uint32_t right) {
   const auto low = narrow(widen(static_cast<std::uint16_t>(left)) + widen(static_cast<std::uint16_t>(right)));
-  const auto high = narrow(widen(static_cast<std::uint16_t>(left >> 16)) + widen(static_cast<std::uint16_t>(right >> 16)));
+  const auto high =
+      narrow(widen(static_cast<std::uint16_t>(left >> 16)) + widen(static_cast<std::uint16_t>(right >> 16)));
   return low | std::uint32_t{high} << 16;
 }
 

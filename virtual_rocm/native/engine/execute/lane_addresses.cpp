@@ -8,21 +8,20 @@ std::uint64_t Access::address_of(unsigned lane) const {
   return first + std::uint64_t{lane - static_cast<unsigned>(std::countr_zero(lanes))} * size;
 }
 
-bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddresses& addresses, std::uint32_t size,
-                         AccessKind access) {
+bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddresses& addresses,
+                         std::uint32_t size, AccessKind access) {
   Worker& worker = *wave->worker;
   if (worker.check_bounds) {
     std::uint64_t denied = 0;
     for_each_lane(addresses.lanes, [&](unsigned lane) {
-      if (!allows(worker, addresses.of(lane, size), size, access))
-        denied |= std::uint64_t{1} << lane;
+      if (!allows(worker, addresses.of(lane, size), size, access)) denied |= std::uint64_t{1} << lane;
     });
     if (denied != 0) {
       const auto lane = static_cast<unsigned>(std::countr_zero(denied));
       const std::uint64_t address = addresses.of(lane, size);
       const bool readable = worker.reads.allows(address, size);
-      raise_access(operation, wave, readable ? FaultKind::read_only : FaultKind::out_of_bounds, access, lane, denied,
-                   address, size);
+      raise_access(operation, wave, readable ? FaultKind::read_only : FaultKind::out_of_bounds, access, lane,
+                   denied, address, size);
       return false;
     }
   }

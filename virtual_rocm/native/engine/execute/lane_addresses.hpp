@@ -11,15 +11,15 @@
 
 namespace virtual_rocm::engine {
 
-/// How an address is put together. By custom of the operations: source[0] is the offset of the vector address,
-/// source[1] of the scalar base, `immediate` the signed offset.
+/// How an address is put together. By custom of the operations: source[0] is the offset of the vector
+/// address, source[1] of the scalar base, `immediate` the signed offset.
 enum class AddressMode : std::uint8_t { vector64, scalar_base };
 
 struct LaneAddresses {
-  std::uint64_t lanes;   ///< EXEC, never 0
-  unsigned first;        ///< lowest lane
-  bool contiguous;       ///< lane l goes to origin + l * size
-  std::uint64_t origin;  ///< valid if contiguous; also then, lane 0 may be off
+  std::uint64_t lanes;                        ///< EXEC, never 0
+  unsigned first;                             ///< lowest lane
+  bool contiguous;                            ///< lane l goes to origin + l * size
+  std::uint64_t origin;                       ///< valid if contiguous; also then, lane 0 may be off
   alignas(64) std::uint64_t address[kLanes];  ///< valid if not contiguous
 
   std::uint64_t of(unsigned lane, std::uint32_t size) const {
@@ -27,8 +27,8 @@ struct LaneAddresses {
   }
 };
 
-/// Fills `result` for the lanes that EXEC enables (there must be one). Finding out that addresses are contiguous takes
-/// a few vector comparisons and makes the common case one block copy.
+/// Fills `result` for the lanes that EXEC enables (there must be one). Finding out that addresses are
+/// contiguous takes a few vector comparisons and makes the common case one block copy.
 template <AddressMode mode>
 inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::uint64_t lanes,
                     LaneAddresses& result) {
@@ -77,16 +77,18 @@ inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, 
 constexpr bool is_shared(std::uint64_t address) { return address >> 32 == kSharedApertureHigh; }
 constexpr bool is_private(std::uint64_t address) { return address >> 32 == kPrivateApertureHigh; }
 
-/// Runs the checks on an access to global memory. False: the fault has been raised, and the handler returns null.
-bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddresses& addresses, std::uint32_t size,
-                         AccessKind access);
+/// Runs the checks on an access to global memory. False: the fault has been raised, and the handler returns
+/// null.
+bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddresses& addresses,
+                         std::uint32_t size, AccessKind access);
 
 inline bool allows(Worker& worker, std::uint64_t address, std::uint64_t bytes, AccessKind access) {
-  return access == AccessKind::read ? worker.reads.allows(address, bytes) : worker.writes.allows(address, bytes, true);
+  return access == AccessKind::read ? worker.reads.allows(address, bytes)
+                                    : worker.writes.allows(address, bytes, true);
 }
 
-inline bool check_access(const Operation* operation, Wave* wave, const LaneAddresses& addresses, std::uint32_t size,
-                         AccessKind access) {
+inline bool check_access(const Operation* operation, Wave* wave, const LaneAddresses& addresses,
+                         std::uint32_t size, AccessKind access) {
   Worker& worker = *wave->worker;
   if (worker.access_observers.empty()) [[likely]] {
     if (!worker.check_bounds) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Moving data between memory and the lanes of vector registers: every width and extension that loads and stores know,
-// one lane at a time and, where addresses are contiguous, 64 lanes at a time. `rows` is the first register of the data,
-// as an array of 64 words for each register.
+// Moving data between memory and the lanes of vector registers: every width and extension that loads and
+// stores know, one lane at a time and, where addresses are contiguous, 64 lanes at a time. `rows` is the
+// first register of the data, as an array of 64 words for each register.
 #pragma once
 
 #include <immintrin.h>
@@ -18,32 +18,65 @@ namespace virtual_rocm::engine {
 inline constexpr std::uint64_t kAllLanes = ~std::uint64_t{0};
 
 enum class Load : std::uint8_t {
-  u8, i8, u16, i16,
-  u8_low, u8_high, i8_low, i8_high, b16_low, b16_high,  // d16: one half of the register, the other is kept
-  b32, b64, b96, b128,
+  u8,
+  i8,
+  u16,
+  i16,
+  u8_low,
+  u8_high,
+  i8_low,
+  i8_high,
+  b16_low,
+  b16_high,  // d16: one half of the register, the other is kept
+  b32,
+  b64,
+  b96,
+  b128,
 };
 enum class Store : std::uint8_t { b8, b8_high, b16, b16_high, b32, b64, b96, b128 };
 
 constexpr std::uint32_t size_of(Load kind) {
   switch (kind) {
-    case Load::u8: case Load::i8: case Load::u8_low: case Load::u8_high: case Load::i8_low: case Load::i8_high: return 1;
-    case Load::u16: case Load::i16: case Load::b16_low: case Load::b16_high: return 2;
-    case Load::b32: return 4;
-    case Load::b64: return 8;
-    case Load::b96: return 12;
-    case Load::b128: return 16;
+    case Load::u8:
+    case Load::i8:
+    case Load::u8_low:
+    case Load::u8_high:
+    case Load::i8_low:
+    case Load::i8_high:
+      return 1;
+    case Load::u16:
+    case Load::i16:
+    case Load::b16_low:
+    case Load::b16_high:
+      return 2;
+    case Load::b32:
+      return 4;
+    case Load::b64:
+      return 8;
+    case Load::b96:
+      return 12;
+    case Load::b128:
+      return 16;
   }
   return 0;
 }
 
 constexpr std::uint32_t size_of(Store kind) {
   switch (kind) {
-    case Store::b8: case Store::b8_high: return 1;
-    case Store::b16: case Store::b16_high: return 2;
-    case Store::b32: return 4;
-    case Store::b64: return 8;
-    case Store::b96: return 12;
-    case Store::b128: return 16;
+    case Store::b8:
+    case Store::b8_high:
+      return 1;
+    case Store::b16:
+    case Store::b16_high:
+      return 2;
+    case Store::b32:
+      return 4;
+    case Store::b64:
+      return 8;
+    case Store::b96:
+      return 12;
+    case Store::b128:
+      return 16;
   }
   return 0;
 }
@@ -60,7 +93,8 @@ inline Value read_memory(const void* from) {
   return value;
 }
 
-// --- one lane -------------------------------------------------------------------------------------------------------
+// --- one lane
+// -------------------------------------------------------------------------------------------------------
 
 template <Load kind>
 inline void load_lane(std::uint32_t* rows, unsigned lane, const std::uint8_t* from) {
@@ -79,7 +113,8 @@ inline void load_lane(std::uint32_t* rows, unsigned lane, const std::uint8_t* fr
   if constexpr (kind == Load::b16_high) set_high(read_memory<std::uint16_t>(from));
   if constexpr (kind == Load::b32) word = read_memory<std::uint32_t>(from);
   if constexpr (kind >= Load::b64) {
-    // Through a copy: the hardware reads all words before it writes, and one wide read is one access for x86 too.
+    // Through a copy: the hardware reads all words before it writes, and one wide read is one access for x86
+    // too.
     std::uint32_t words[size_of(kind) / 4];
     std::memcpy(words, from, sizeof words);
     for (unsigned index = 0; index < size_of(kind) / 4; ++index) rows[index * kLanes + lane] = words[index];
@@ -102,12 +137,15 @@ inline void store_lane(const std::uint32_t* rows, unsigned lane, std::uint8_t* t
   }
 }
 
-// --- 64 lanes, lane l at origin + l * size ----------------------------------------------------------------------------
+// --- 64 lanes, lane l at origin + l * size
+// ----------------------------------------------------------------------------
 
-inline void load_words(std::uint32_t* row, const std::uint8_t* origin) { std::memcpy(row, origin, kLanes * 4); }
+inline void load_words(std::uint32_t* row, const std::uint8_t* origin) {
+  std::memcpy(row, origin, kLanes * 4);
+}
 
-// Registers are the wave's own, so what is kept can be written back: a blend, which is far cheaper than a masked store on
-// some processors.
+// Registers are the wave's own, so what is kept can be written back: a blend, which is far cheaper than a
+// masked store on some processors.
 inline void load_words_masked(std::uint32_t* row, const std::uint8_t* origin, const std::uint32_t* masks) {
   for (unsigned lane = 0; lane < kLanes; lane += 8) {
     const __m256i mask = _mm256_load_si256(reinterpret_cast<const __m256i*>(masks + lane));
@@ -206,10 +244,10 @@ inline void store_quads(const std::uint32_t* rows, std::uint8_t* origin) {
 inline constexpr int kFewLanes = 4;
 
 template <Load kind>
-inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std::uint64_t lanes, Wave* wave) {
+inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std::uint64_t lanes,
+                            Wave* wave) {
   if constexpr (kind == Load::b32) {
-    if (lanes == kAllLanes)
-      return load_words(rows, origin);
+    if (lanes == kAllLanes) return load_words(rows, origin);
     if (std::popcount(lanes) > kFewLanes) return load_words_masked(rows, origin, wave->masks());
   }
   if (lanes == kAllLanes) {
@@ -222,7 +260,8 @@ inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std
 }
 
 template <Store kind>
-inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, std::uint64_t lanes, Wave* wave) {
+inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, std::uint64_t lanes,
+                             Wave* wave) {
   if constexpr (kind == Store::b32) {
     if (lanes == kAllLanes) {
       std::memcpy(origin, rows, kLanes * 4);
@@ -233,7 +272,8 @@ inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, st
   if (lanes == kAllLanes) {
     if constexpr (kind == Store::b64) return store_pairs(rows, origin);
     if constexpr (kind == Store::b128) return store_quads(rows, origin);
-    for (unsigned lane = 0; lane < kLanes; ++lane) store_lane<kind>(rows, lane, origin + lane * size_of(kind));
+    for (unsigned lane = 0; lane < kLanes; ++lane)
+      store_lane<kind>(rows, lane, origin + lane * size_of(kind));
     return;
   }
   for_each_lane(lanes, [&](unsigned lane) { store_lane<kind>(rows, lane, origin + lane * size_of(kind)); });

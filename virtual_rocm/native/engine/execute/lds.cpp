@@ -11,8 +11,8 @@ namespace {
 
 using isa::Opcode;
 
-// By custom: source[0] address, source[1] and source[2] the data, `immediate` the offset (or two, in bytes, low and
-// high half).
+// By custom: source[0] address, source[1] and source[2] the data, `immediate` the offset (or two, in bytes,
+// low and high half).
 template <Load kind>
 const Operation* execute_load(const Operation* operation, Wave* wave) {
   const std::uint64_t lanes = wave->exec();
@@ -46,7 +46,8 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
   if (addresses.contiguous)
     store_contiguous<kind>(rows, wave->lds + static_cast<std::int32_t>(addresses.origin), lanes, wave);
   else
-    for_each_lane(lanes, [&](unsigned lane) { store_lane<kind>(rows, lane, wave->lds + addresses.of(lane)); });
+    for_each_lane(lanes,
+                  [&](unsigned lane) { store_lane<kind>(rows, lane, wave->lds + addresses.of(lane)); });
   wave->progressed |= kLocalProgress;
   return operation + 1;
 }
@@ -116,7 +117,8 @@ const Operation* execute_load_by_lane(const Operation* operation, Wave* wave) {
   std::uint32_t origin = 0;
   if (lanes == 0) return operation + 1;
   if (!check_by_lane(operation, wave, lanes, AccessKind::read, origin)) return nullptr;
-  load_contiguous<Load::b32>(wave->at<std::uint32_t>(operation->destination), wave->lds + origin, lanes, wave);
+  load_contiguous<Load::b32>(wave->at<std::uint32_t>(operation->destination), wave->lds + origin, lanes,
+                             wave);
   return operation + 1;
 }
 
@@ -126,12 +128,14 @@ const Operation* execute_store_by_lane(const Operation* operation, Wave* wave) {
   if (lanes == 0) return operation + 1;
   if (!check_by_lane(operation, wave, lanes, AccessKind::write, origin)) return nullptr;
   // The data is the first operand here: there is no address.
-  store_contiguous<Store::b32>(wave->at<std::uint32_t>(operation->source[1]), wave->lds + origin, lanes, wave);
+  store_contiguous<Store::b32>(wave->at<std::uint32_t>(operation->source[1]), wave->lds + origin, lanes,
+                               wave);
   wave->progressed |= kLocalProgress;
   return operation + 1;
 }
 
-// --- permutations ----------------------------------------------------------------------------------------------------
+// --- permutations
+// ----------------------------------------------------------------------------------------------------
 
 const Operation* execute_permute_backward(const Operation* operation, Wave* wave) {
   const std::uint64_t lanes = wave->exec();
@@ -172,7 +176,8 @@ unsigned swizzle_source(std::uint32_t pattern, unsigned lane) {
     return (lane & 0x20) | (lane & kept) | (moved & ~kept & 0x1f);
   }
   if (pattern & kSwizzleQuad) return (lane & ~3u) | (pattern >> (2 * (lane & 3)) & 3);
-  const unsigned within = (((lane & 0x1f) & (pattern & 0x1f)) | (pattern >> 5 & 0x1f)) ^ (pattern >> 10 & 0x1f);
+  const unsigned within =
+      (((lane & 0x1f) & (pattern & 0x1f)) | (pattern >> 5 & 0x1f)) ^ (pattern >> 10 & 0x1f);
   return (lane & 0x20) | within;
 }
 
@@ -189,46 +194,79 @@ const Operation* execute_swizzle(const Operation* operation, Wave* wave) {
   return operation + 1;
 }
 
-// --- lowering --------------------------------------------------------------------------------------------------------
+// --- lowering
+// --------------------------------------------------------------------------------------------------------
 
 Handler choose(Opcode opcode) {
   switch (opcode) {
-    case Opcode::ds_read_u8: return execute_load<Load::u8>;
-    case Opcode::ds_read_i8: return execute_load<Load::i8>;
-    case Opcode::ds_read_u16: return execute_load<Load::u16>;
-    case Opcode::ds_read_i16: return execute_load<Load::i16>;
-    case Opcode::ds_read_u8_d16: return execute_load<Load::u8_low>;
-    case Opcode::ds_read_u8_d16_hi: return execute_load<Load::u8_high>;
-    case Opcode::ds_read_i8_d16: return execute_load<Load::i8_low>;
-    case Opcode::ds_read_i8_d16_hi: return execute_load<Load::i8_high>;
-    case Opcode::ds_read_u16_d16: return execute_load<Load::b16_low>;
-    case Opcode::ds_read_u16_d16_hi: return execute_load<Load::b16_high>;
-    case Opcode::ds_read_b32: return execute_load<Load::b32>;
-    case Opcode::ds_read_b64: return execute_load<Load::b64>;
-    case Opcode::ds_read_b96: return execute_load<Load::b96>;
-    case Opcode::ds_read_b128: return execute_load<Load::b128>;
-    case Opcode::ds_write_b8: return execute_store<Store::b8>;
-    case Opcode::ds_write_b8_d16_hi: return execute_store<Store::b8_high>;
-    case Opcode::ds_write_b16: return execute_store<Store::b16>;
-    case Opcode::ds_write_b16_d16_hi: return execute_store<Store::b16_high>;
-    case Opcode::ds_write_b32: return execute_store<Store::b32>;
-    case Opcode::ds_write_b64: return execute_store<Store::b64>;
-    case Opcode::ds_write_b96: return execute_store<Store::b96>;
-    case Opcode::ds_write_b128: return execute_store<Store::b128>;
+    case Opcode::ds_read_u8:
+      return execute_load<Load::u8>;
+    case Opcode::ds_read_i8:
+      return execute_load<Load::i8>;
+    case Opcode::ds_read_u16:
+      return execute_load<Load::u16>;
+    case Opcode::ds_read_i16:
+      return execute_load<Load::i16>;
+    case Opcode::ds_read_u8_d16:
+      return execute_load<Load::u8_low>;
+    case Opcode::ds_read_u8_d16_hi:
+      return execute_load<Load::u8_high>;
+    case Opcode::ds_read_i8_d16:
+      return execute_load<Load::i8_low>;
+    case Opcode::ds_read_i8_d16_hi:
+      return execute_load<Load::i8_high>;
+    case Opcode::ds_read_u16_d16:
+      return execute_load<Load::b16_low>;
+    case Opcode::ds_read_u16_d16_hi:
+      return execute_load<Load::b16_high>;
+    case Opcode::ds_read_b32:
+      return execute_load<Load::b32>;
+    case Opcode::ds_read_b64:
+      return execute_load<Load::b64>;
+    case Opcode::ds_read_b96:
+      return execute_load<Load::b96>;
+    case Opcode::ds_read_b128:
+      return execute_load<Load::b128>;
+    case Opcode::ds_write_b8:
+      return execute_store<Store::b8>;
+    case Opcode::ds_write_b8_d16_hi:
+      return execute_store<Store::b8_high>;
+    case Opcode::ds_write_b16:
+      return execute_store<Store::b16>;
+    case Opcode::ds_write_b16_d16_hi:
+      return execute_store<Store::b16_high>;
+    case Opcode::ds_write_b32:
+      return execute_store<Store::b32>;
+    case Opcode::ds_write_b64:
+      return execute_store<Store::b64>;
+    case Opcode::ds_write_b96:
+      return execute_store<Store::b96>;
+    case Opcode::ds_write_b128:
+      return execute_store<Store::b128>;
     case Opcode::ds_read2_b32:
-    case Opcode::ds_read2st64_b32: return execute_load_two<Load::b32>;
+    case Opcode::ds_read2st64_b32:
+      return execute_load_two<Load::b32>;
     case Opcode::ds_read2_b64:
-    case Opcode::ds_read2st64_b64: return execute_load_two<Load::b64>;
+    case Opcode::ds_read2st64_b64:
+      return execute_load_two<Load::b64>;
     case Opcode::ds_write2_b32:
-    case Opcode::ds_write2st64_b32: return execute_store_two<Store::b32>;
+    case Opcode::ds_write2st64_b32:
+      return execute_store_two<Store::b32>;
     case Opcode::ds_write2_b64:
-    case Opcode::ds_write2st64_b64: return execute_store_two<Store::b64>;
-    case Opcode::ds_read_addtid_b32: return execute_load_by_lane;
-    case Opcode::ds_write_addtid_b32: return execute_store_by_lane;
-    case Opcode::ds_bpermute_b32: return execute_permute_backward;
-    case Opcode::ds_permute_b32: return execute_permute_forward;
-    case Opcode::ds_swizzle_b32: return execute_swizzle;
-    default: return nullptr;
+    case Opcode::ds_write2st64_b64:
+      return execute_store_two<Store::b64>;
+    case Opcode::ds_read_addtid_b32:
+      return execute_load_by_lane;
+    case Opcode::ds_write_addtid_b32:
+      return execute_store_by_lane;
+    case Opcode::ds_bpermute_b32:
+      return execute_permute_backward;
+    case Opcode::ds_permute_b32:
+      return execute_permute_forward;
+    case Opcode::ds_swizzle_b32:
+      return execute_swizzle;
+    default:
+      return nullptr;
   }
 }
 
@@ -236,14 +274,19 @@ Handler choose(Opcode opcode) {
 std::uint32_t offset_unit(Opcode opcode) {
   switch (opcode) {
     case Opcode::ds_read2_b32:
-    case Opcode::ds_write2_b32: return 4;
+    case Opcode::ds_write2_b32:
+      return 4;
     case Opcode::ds_read2_b64:
-    case Opcode::ds_write2_b64: return 8;
+    case Opcode::ds_write2_b64:
+      return 8;
     case Opcode::ds_read2st64_b32:
-    case Opcode::ds_write2st64_b32: return 4 * 64;
+    case Opcode::ds_write2st64_b32:
+      return 4 * 64;
     case Opcode::ds_read2st64_b64:
-    case Opcode::ds_write2st64_b64: return 8 * 64;
-    default: return 0;
+    case Opcode::ds_write2st64_b64:
+      return 8 * 64;
+    default:
+      return 0;
   }
 }
 

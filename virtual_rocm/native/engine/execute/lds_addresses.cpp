@@ -3,8 +3,8 @@
 
 namespace virtual_rocm::engine {
 
-bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses& addresses, std::uint64_t lanes,
-                      std::uint32_t size, AccessKind access) {
+bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses& addresses,
+                      std::uint64_t lanes, std::uint32_t size, AccessKind access) {
   alignas(64) std::uint64_t full[kLanes];
   std::uint64_t denied = 0;
   for_each_lane(lanes, [&](unsigned lane) {

@@ -23,8 +23,8 @@ struct LdsAddresses {
 };
 
 /// Raises the fault, and returns false, or tells the observers.
-bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses& addresses, std::uint64_t lanes,
-                      std::uint32_t size, AccessKind access);
+bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses& addresses,
+                      std::uint64_t lanes, std::uint32_t size, AccessKind access);
 
 /// Resolves and checks. False: the handler returns null.
 inline bool resolve_lds(const Operation* operation, Wave* wave, std::uint32_t offset, std::uint32_t size,
@@ -51,7 +51,8 @@ inline bool resolve_lds(const Operation* operation, Wave* wave, std::uint32_t of
   wave->polled_address = std::uint64_t{kSharedApertureHigh} << 32 | (address[result.first] + offset);
   result.contiguous = differs == 0;
   result.origin = origin + offset;
-  // The hardware's sum of address and offset wraps at 32 bits: compilers use negative addresses. The size must not.
+  // The hardware's sum of address and offset wraps at 32 bits: compilers use negative addresses. The size
+  // must not.
   if (std::uint64_t{highest} + size <= wave->lds_size && wave->worker->access_observers.empty()) [[likely]]
     return true;
   return check_lds_slowly(operation, wave, result, lanes, size, access);

@@ -23,7 +23,8 @@ const Operation* execute_atomic(const Operation* operation, Wave* wave) {
   std::uint32_t* result_rows = wave->at<std::uint32_t>(operation->destination);
   bool changed = false;
   for_each_lane(lanes, [&](unsigned lane) {
-    // ds_cmpst: the first operand is compared with, the second is stored: the other way round than in flat atomics.
+    // ds_cmpst: the first operand is compared with, the second is stored: the other way round than in flat
+    // atomics.
     const Cell data = read_cell<Cell>(data_rows, lane);
     const Cell second = read_cell<Cell>(second_rows, lane);
     const Cell old = apply_alone<kind, Cell>(wave->lds + addresses.of(lane), data, second);
@@ -47,8 +48,8 @@ const Operation* execute_counter(const Operation* operation, Wave* wave) {
     return nullptr;
   }
   const auto count = static_cast<std::uint32_t>(std::popcount(lanes));
-  const auto old = apply_alone<append ? AtomicKind::add : AtomicKind::subtract, std::uint32_t>(wave->lds + address,
-                                                                                            count, 0);
+  const auto old = apply_alone<append ? AtomicKind::add : AtomicKind::subtract, std::uint32_t>(
+      wave->lds + address, count, 0);
   std::uint32_t* destination = wave->at<std::uint32_t>(operation->destination);
   for_each_lane(lanes, [&](unsigned lane) { destination[lane] = old; });
   wave->progressed |= kLocalProgress;
@@ -61,9 +62,11 @@ Handler handler(bool returns) {
 }
 
 // Names differ in where "rtn" stands: ds_add_u32, ds_add_rtn_u32.
-#define ATOMIC(name, suffix, kind, cell) \
-  case Opcode::ds_##name##_##suffix: return handler<AtomicKind::kind, cell>(false); \
-  case Opcode::ds_##name##_rtn_##suffix: return handler<AtomicKind::kind, cell>(true)
+#define ATOMIC(name, suffix, kind, cell)           \
+  case Opcode::ds_##name##_##suffix:               \
+    return handler<AtomicKind::kind, cell>(false); \
+  case Opcode::ds_##name##_rtn_##suffix:           \
+    return handler<AtomicKind::kind, cell>(true)
 
 Handler choose(Opcode opcode) {
   using Word = std::uint32_t;
@@ -107,12 +110,18 @@ Handler choose(Opcode opcode) {
     ATOMIC(min, f64, float_minimum, Pair);
     ATOMIC(max, f64, float_maximum, Pair);
     ATOMIC(add, f64, float_add, Pair);
-    case Opcode::ds_wrxchg_rtn_b32: return handler<AtomicKind::swap, Word>(true);
-    case Opcode::ds_wrxchg_rtn_b64: return handler<AtomicKind::swap, Pair>(true);
-    case Opcode::ds_wrap_rtn_b32: return handler<AtomicKind::wrap, Word>(true);
-    case Opcode::ds_append: return execute_counter<true>;
-    case Opcode::ds_consume: return execute_counter<false>;
-    default: return nullptr;
+    case Opcode::ds_wrxchg_rtn_b32:
+      return handler<AtomicKind::swap, Word>(true);
+    case Opcode::ds_wrxchg_rtn_b64:
+      return handler<AtomicKind::swap, Pair>(true);
+    case Opcode::ds_wrap_rtn_b32:
+      return handler<AtomicKind::wrap, Word>(true);
+    case Opcode::ds_append:
+      return execute_counter<true>;
+    case Opcode::ds_consume:
+      return execute_counter<false>;
+    default:
+      return nullptr;
   }
 }
 

@@ -35,8 +35,8 @@ class Arguments {
   std::size_t position_ = 1;
 };
 
-// One specification, from after its '%' to its conversion letter; lengths (h, l, ll, z, j, t) are dropped, because
-// every integer argument arrives with 64 bits.
+// One specification, from after its '%' to its conversion letter; lengths (h, l, ll, z, j, t) are dropped,
+// because every integer argument arrives with 64 bits.
 std::string convert(std::string_view flags, std::string_view length, char conversion, Arguments& arguments) {
   std::string specification = "%";
   for (const char letter : flags) {
@@ -64,13 +64,16 @@ std::string convert(std::string_view flags, std::string_view length, char conver
       if (length.empty()) value = static_cast<std::uint32_t>(value);
       return print(specification + "ll" + conversion, static_cast<unsigned long long>(value));
     }
-    case 'c': return print(specification + 'c', static_cast<int>(arguments.next().bits));
-    case 'p': return print(specification + 'p', reinterpret_cast<const void*>(arguments.next().bits));
+    case 'c':
+      return print(specification + 'c', static_cast<int>(arguments.next().bits));
+    case 'p':
+      return print(specification + 'p', reinterpret_cast<const void*>(arguments.next().bits));
     case 's': {
       const PrintfMessage::Part part = arguments.next();
       return print(specification + 's', part.is_string ? part.text.c_str() : "(null)");
     }
-    default: return print(specification + conversion, std::bit_cast<double>(arguments.next().bits));
+    default:
+      return print(specification + conversion, std::bit_cast<double>(arguments.next().bits));
   }
 }
 
@@ -87,7 +90,8 @@ std::string format_printf(const PrintfMessage& message) {
       continue;
     }
     ++position;
-    const std::size_t length_begin = std::min(format.find_first_not_of("-+ #0123456789.*", position), format.size());
+    const std::size_t length_begin =
+        std::min(format.find_first_not_of("-+ #0123456789.*", position), format.size());
     const std::size_t conversion = std::min(format.find_first_not_of("hlLqjzt", length_begin), format.size());
     if (conversion == format.size()) break;
     if (format[conversion] == '%')

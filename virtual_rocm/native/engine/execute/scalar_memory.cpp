@@ -12,19 +12,22 @@ namespace {
 
 using isa::Opcode;
 
-// `source[0]` is the base, `source[1]` an offset register or 0 (which is a vector register, never a scalar one).
+// `source[0]` is the base, `source[1]` an offset register or 0 (which is a vector register, never a scalar
+// one).
 std::uint64_t address_of(const Operation* operation, Wave* wave) {
   std::uint64_t address = *wave->at<std::uint64_t>(operation->source[0]) + operation->immediate;
   if (operation->source[1] != 0) address += *wave->at<std::uint32_t>(operation->source[1]);
   return address & ~std::uint64_t{3};
 }
 
-bool check(const Operation* operation, Wave* wave, std::uint64_t address, std::uint32_t size, AccessKind access) {
+bool check(const Operation* operation, Wave* wave, std::uint64_t address, std::uint32_t size,
+           AccessKind access) {
   Worker& worker = *wave->worker;
-  if (!worker.check_bounds || worker.scalar_reads.allows(address, size, access == AccessKind::write)) return true;
+  if (!worker.check_bounds || worker.scalar_reads.allows(address, size, access == AccessKind::write))
+    return true;
   const bool readable = worker.scalar_reads.allows(address, size);
-  raise_access(operation, wave, readable ? FaultKind::read_only : FaultKind::out_of_bounds, access, 0, 0, address,
-               size);
+  raise_access(operation, wave, readable ? FaultKind::read_only : FaultKind::out_of_bounds, access, 0, 0,
+               address, size);
   return false;
 }
 
@@ -72,8 +75,9 @@ const Operation* execute_buffer_load(const Operation* operation, Wave* wave) {
 }
 
 std::uint64_t nanoseconds() {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
 }
 
 void set_pair(const Operation* operation, Wave* wave, std::uint64_t value) {
@@ -95,26 +99,43 @@ const Operation* execute_nothing(const Operation* operation, Wave*) { return ope
 
 Handler choose(Opcode opcode) {
   switch (opcode) {
-    case Opcode::s_load_dword: return execute_load<1>;
-    case Opcode::s_load_dwordx2: return execute_load<2>;
-    case Opcode::s_load_dwordx4: return execute_load<4>;
-    case Opcode::s_load_dwordx8: return execute_load<8>;
-    case Opcode::s_load_dwordx16: return execute_load<16>;
-    case Opcode::s_store_dword: return execute_store<1>;
-    case Opcode::s_store_dwordx2: return execute_store<2>;
-    case Opcode::s_store_dwordx4: return execute_store<4>;
-    case Opcode::s_buffer_load_dword: return execute_buffer_load<1>;
-    case Opcode::s_buffer_load_dwordx2: return execute_buffer_load<2>;
-    case Opcode::s_buffer_load_dwordx4: return execute_buffer_load<4>;
-    case Opcode::s_buffer_load_dwordx8: return execute_buffer_load<8>;
-    case Opcode::s_buffer_load_dwordx16: return execute_buffer_load<16>;
-    case Opcode::s_memtime: return execute_memory_time;
-    case Opcode::s_memrealtime: return execute_real_time;
+    case Opcode::s_load_dword:
+      return execute_load<1>;
+    case Opcode::s_load_dwordx2:
+      return execute_load<2>;
+    case Opcode::s_load_dwordx4:
+      return execute_load<4>;
+    case Opcode::s_load_dwordx8:
+      return execute_load<8>;
+    case Opcode::s_load_dwordx16:
+      return execute_load<16>;
+    case Opcode::s_store_dword:
+      return execute_store<1>;
+    case Opcode::s_store_dwordx2:
+      return execute_store<2>;
+    case Opcode::s_store_dwordx4:
+      return execute_store<4>;
+    case Opcode::s_buffer_load_dword:
+      return execute_buffer_load<1>;
+    case Opcode::s_buffer_load_dwordx2:
+      return execute_buffer_load<2>;
+    case Opcode::s_buffer_load_dwordx4:
+      return execute_buffer_load<4>;
+    case Opcode::s_buffer_load_dwordx8:
+      return execute_buffer_load<8>;
+    case Opcode::s_buffer_load_dwordx16:
+      return execute_buffer_load<16>;
+    case Opcode::s_memtime:
+      return execute_memory_time;
+    case Opcode::s_memrealtime:
+      return execute_real_time;
     case Opcode::s_dcache_inv:
     case Opcode::s_dcache_inv_vol:
     case Opcode::s_dcache_wb:
-    case Opcode::s_dcache_wb_vol: return execute_nothing;
-    default: return nullptr;
+    case Opcode::s_dcache_wb_vol:
+      return execute_nothing;
+    default:
+      return nullptr;
   }
 }
 
@@ -125,10 +146,14 @@ bool lower_scalar_memory(Operation& operation) {
   if (instruction.encoding != isa::Encoding::smem) return false;
   operation.handler = choose(instruction.opcode);
   if (operation.handler == nullptr) return false;
-  if (instruction.destination != isa::operand::kNone) operation.destination = scalar_offset(instruction.destination);
-  if (instruction.source[0] != isa::operand::kNone) operation.source[0] = scalar_offset(instruction.source[0]);
-  if (instruction.source[1] != isa::operand::kNone) operation.source[1] = scalar_offset(instruction.source[1]);
-  operation.immediate = static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
+  if (instruction.destination != isa::operand::kNone)
+    operation.destination = scalar_offset(instruction.destination);
+  if (instruction.source[0] != isa::operand::kNone)
+    operation.source[0] = scalar_offset(instruction.source[0]);
+  if (instruction.source[1] != isa::operand::kNone)
+    operation.source[1] = scalar_offset(instruction.source[1]);
+  operation.immediate =
+      static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
   return true;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// SCRATCH loads and stores. A wave's scratch is interleaved by dwords: the dword at one byte address of all 64 lanes is
-// 256 contiguous bytes, so a spill or a reload, where all lanes use one address, moves a register as a block.
+// SCRATCH loads and stores. A wave's scratch is interleaved by dwords: the dword at one byte address of all
+// 64 lanes is 256 contiguous bytes, so a spill or a reload, where all lanes use one address, moves a register
+// as a block.
 #include "engine/execute/execute.hpp"
 #include "engine/execute/flat_memory.hpp"
 #include "engine/execute/lane_data.hpp"
@@ -11,7 +12,8 @@ namespace {
 
 using isa::Opcode;
 
-// By custom: source[0] the vector address, source[1] the scalar address, source[2] the data, `immediate` the offset.
+// By custom: source[0] the vector address, source[1] the scalar address, source[2] the data, `immediate` the
+// offset.
 struct ScratchAddresses {
   bool uniform;
   std::uint32_t common;           ///< valid if uniform
@@ -24,8 +26,8 @@ struct ScratchAddresses {
 enum class ScratchMode { none, vector, scalar, both };
 
 template <ScratchMode mode>
-bool resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::uint64_t lanes, AccessKind access,
-             ScratchAddresses& result) {
+bool resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::uint64_t lanes,
+             AccessKind access, ScratchAddresses& result) {
   constexpr bool has_vector = mode == ScratchMode::vector || mode == ScratchMode::both;
   constexpr bool has_scalar = mode == ScratchMode::scalar || mode == ScratchMode::both;
   result.base = static_cast<std::uint32_t>(operation->immediate);
@@ -44,7 +46,9 @@ bool resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::ui
     result.common = first + result.base;
   }
   std::uint64_t denied = 0;
-  const auto fits = [&](std::uint32_t byte) { return byte <= wave->scratch_size && size <= wave->scratch_size - byte; };
+  const auto fits = [&](std::uint32_t byte) {
+    return byte <= wave->scratch_size && size <= wave->scratch_size - byte;
+  };
   if (result.uniform) {
     if (fits(result.common)) [[likely]]
       return true;
@@ -56,7 +60,8 @@ bool resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::ui
     if (denied == 0) return true;
   }
   const auto lane = static_cast<unsigned>(std::countr_zero(denied));
-  raise_access(operation, wave, FaultKind::scratch_out_of_bounds, access, lane, denied, result.of(lane), size);
+  raise_access(operation, wave, FaultKind::scratch_out_of_bounds, access, lane, denied, result.of(lane),
+               size);
   return false;
 }
 
@@ -105,7 +110,8 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
     std::uint8_t bytes[16];
     store_lane<kind>(rows, lane, bytes);
     const std::uint32_t place = addresses.of(lane);
-    for (std::uint32_t index = 0; index < size; ++index) scratch[scratch_offset(place + index, lane)] = bytes[index];
+    for (std::uint32_t index = 0; index < size; ++index)
+      scratch[scratch_offset(place + index, lane)] = bytes[index];
   });
   return operation + 1;
 }
@@ -113,10 +119,14 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
 template <Load kind>
 Handler load_handler(ScratchMode mode) {
   switch (mode) {
-    case ScratchMode::none: return execute_load<kind, ScratchMode::none>;
-    case ScratchMode::vector: return execute_load<kind, ScratchMode::vector>;
-    case ScratchMode::scalar: return execute_load<kind, ScratchMode::scalar>;
-    case ScratchMode::both: return execute_load<kind, ScratchMode::both>;
+    case ScratchMode::none:
+      return execute_load<kind, ScratchMode::none>;
+    case ScratchMode::vector:
+      return execute_load<kind, ScratchMode::vector>;
+    case ScratchMode::scalar:
+      return execute_load<kind, ScratchMode::scalar>;
+    case ScratchMode::both:
+      return execute_load<kind, ScratchMode::both>;
   }
   return nullptr;
 }
@@ -124,39 +134,66 @@ Handler load_handler(ScratchMode mode) {
 template <Store kind>
 Handler store_handler(ScratchMode mode) {
   switch (mode) {
-    case ScratchMode::none: return execute_store<kind, ScratchMode::none>;
-    case ScratchMode::vector: return execute_store<kind, ScratchMode::vector>;
-    case ScratchMode::scalar: return execute_store<kind, ScratchMode::scalar>;
-    case ScratchMode::both: return execute_store<kind, ScratchMode::both>;
+    case ScratchMode::none:
+      return execute_store<kind, ScratchMode::none>;
+    case ScratchMode::vector:
+      return execute_store<kind, ScratchMode::vector>;
+    case ScratchMode::scalar:
+      return execute_store<kind, ScratchMode::scalar>;
+    case ScratchMode::both:
+      return execute_store<kind, ScratchMode::both>;
   }
   return nullptr;
 }
 
 Handler choose(Opcode opcode, ScratchMode mode) {
   switch (opcode) {
-    case Opcode::scratch_load_ubyte: return load_handler<Load::u8>(mode);
-    case Opcode::scratch_load_sbyte: return load_handler<Load::i8>(mode);
-    case Opcode::scratch_load_ushort: return load_handler<Load::u16>(mode);
-    case Opcode::scratch_load_sshort: return load_handler<Load::i16>(mode);
-    case Opcode::scratch_load_ubyte_d16: return load_handler<Load::u8_low>(mode);
-    case Opcode::scratch_load_ubyte_d16_hi: return load_handler<Load::u8_high>(mode);
-    case Opcode::scratch_load_sbyte_d16: return load_handler<Load::i8_low>(mode);
-    case Opcode::scratch_load_sbyte_d16_hi: return load_handler<Load::i8_high>(mode);
-    case Opcode::scratch_load_short_d16: return load_handler<Load::b16_low>(mode);
-    case Opcode::scratch_load_short_d16_hi: return load_handler<Load::b16_high>(mode);
-    case Opcode::scratch_load_dword: return load_handler<Load::b32>(mode);
-    case Opcode::scratch_load_dwordx2: return load_handler<Load::b64>(mode);
-    case Opcode::scratch_load_dwordx3: return load_handler<Load::b96>(mode);
-    case Opcode::scratch_load_dwordx4: return load_handler<Load::b128>(mode);
-    case Opcode::scratch_store_byte: return store_handler<Store::b8>(mode);
-    case Opcode::scratch_store_byte_d16_hi: return store_handler<Store::b8_high>(mode);
-    case Opcode::scratch_store_short: return store_handler<Store::b16>(mode);
-    case Opcode::scratch_store_short_d16_hi: return store_handler<Store::b16_high>(mode);
-    case Opcode::scratch_store_dword: return store_handler<Store::b32>(mode);
-    case Opcode::scratch_store_dwordx2: return store_handler<Store::b64>(mode);
-    case Opcode::scratch_store_dwordx3: return store_handler<Store::b96>(mode);
-    case Opcode::scratch_store_dwordx4: return store_handler<Store::b128>(mode);
-    default: return nullptr;
+    case Opcode::scratch_load_ubyte:
+      return load_handler<Load::u8>(mode);
+    case Opcode::scratch_load_sbyte:
+      return load_handler<Load::i8>(mode);
+    case Opcode::scratch_load_ushort:
+      return load_handler<Load::u16>(mode);
+    case Opcode::scratch_load_sshort:
+      return load_handler<Load::i16>(mode);
+    case Opcode::scratch_load_ubyte_d16:
+      return load_handler<Load::u8_low>(mode);
+    case Opcode::scratch_load_ubyte_d16_hi:
+      return load_handler<Load::u8_high>(mode);
+    case Opcode::scratch_load_sbyte_d16:
+      return load_handler<Load::i8_low>(mode);
+    case Opcode::scratch_load_sbyte_d16_hi:
+      return load_handler<Load::i8_high>(mode);
+    case Opcode::scratch_load_short_d16:
+      return load_handler<Load::b16_low>(mode);
+    case Opcode::scratch_load_short_d16_hi:
+      return load_handler<Load::b16_high>(mode);
+    case Opcode::scratch_load_dword:
+      return load_handler<Load::b32>(mode);
+    case Opcode::scratch_load_dwordx2:
+      return load_handler<Load::b64>(mode);
+    case Opcode::scratch_load_dwordx3:
+      return load_handler<Load::b96>(mode);
+    case Opcode::scratch_load_dwordx4:
+      return load_handler<Load::b128>(mode);
+    case Opcode::scratch_store_byte:
+      return store_handler<Store::b8>(mode);
+    case Opcode::scratch_store_byte_d16_hi:
+      return store_handler<Store::b8_high>(mode);
+    case Opcode::scratch_store_short:
+      return store_handler<Store::b16>(mode);
+    case Opcode::scratch_store_short_d16_hi:
+      return store_handler<Store::b16_high>(mode);
+    case Opcode::scratch_store_dword:
+      return store_handler<Store::b32>(mode);
+    case Opcode::scratch_store_dwordx2:
+      return store_handler<Store::b64>(mode);
+    case Opcode::scratch_store_dwordx3:
+      return store_handler<Store::b96>(mode);
+    case Opcode::scratch_store_dwordx4:
+      return store_handler<Store::b128>(mode);
+    default:
+      return nullptr;
   }
 }
 
@@ -176,7 +213,8 @@ bool lower_scratch(Operation& operation) {
     operation.source[2] = vector_offset(isa::operand::vector_row(instruction.source[1]));
   if (instruction.destination != isa::operand::kNone)
     operation.destination = vector_offset(isa::operand::vector_row(instruction.destination));
-  operation.immediate = static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
+  operation.immediate =
+      static_cast<std::uint64_t>(std::int64_t{static_cast<std::int32_t>(instruction.immediate)});
   return true;
 }
 

@@ -58,8 +58,9 @@ const Operation* execute_assert_fail(const Operation* operation, Wave* wave) {
   fault.kind = FaultKind::assertion;
   fault.lanes = lanes;
   fault.site.lane = lane;
-  fault.message = text(abi::assert_fail::kFile) + ":" + std::to_string(wave->vector[abi::assert_fail::kLine][lane]) +
-                  ": " + text(abi::assert_fail::kFunction) + ": Assertion `" + text(abi::assert_fail::kAssertion) +
+  fault.message = text(abi::assert_fail::kFile) + ":" +
+                  std::to_string(wave->vector[abi::assert_fail::kLine][lane]) + ": " +
+                  text(abi::assert_fail::kFunction) + ": Assertion `" + text(abi::assert_fail::kAssertion) +
                   "' failed.";
   return raise(operation, wave, std::move(fault));
 }
@@ -98,9 +99,9 @@ const Operation* execute_printf_append_string(const Operation* operation, Wave* 
     const std::uint64_t descriptor = vector_pair(*wave, abi::printf_append_string::kDescriptor, lane);
     const std::uint64_t string = vector_pair(*wave, abi::printf_append_string::kString, lane);
     const std::uint64_t length = vector_pair(*wave, abi::printf_append_string::kLength, lane);
-    std::string text = string == 0
-                           ? std::string("(null)")
-                           : read_flat_string(*wave, lane, string, std::min<std::size_t>(length, kLongestString));
+    std::string text =
+        string == 0 ? std::string("(null)")
+                    : read_flat_string(*wave, lane, string, std::min<std::size_t>(length, kLongestString));
     wave->worker->messages[descriptor].parts.push_back({true, std::move(text), string});
     if (wave->vector[abi::printf_append_string::kIsLast][lane] != 0) complete(*wave->worker, descriptor);
   });
@@ -112,13 +113,27 @@ const Operation* execute_printf_append_string(const Operation* operation, Wave* 
 bool lower_trap(Operation& operation) {
   operation.immediate = operation.instruction.immediate & 0xffff;
   switch (operation.immediate) {
-    case abi::kTrapAbort: operation.handler = execute_abort; break;
-    case abi::kTrapDebug: operation.handler = execute_debug_trap; break;
-    case abi::kTrapAssertFail: operation.handler = execute_assert_fail; break;
-    case abi::kTrapPrintfBegin: operation.handler = execute_printf_begin; break;
-    case abi::kTrapPrintfAppendArgs: operation.handler = execute_printf_append_args; break;
-    case abi::kTrapPrintfAppendString: operation.handler = execute_printf_append_string; break;
-    default: operation.handler = execute_unknown_trap; break;
+    case abi::kTrapAbort:
+      operation.handler = execute_abort;
+      break;
+    case abi::kTrapDebug:
+      operation.handler = execute_debug_trap;
+      break;
+    case abi::kTrapAssertFail:
+      operation.handler = execute_assert_fail;
+      break;
+    case abi::kTrapPrintfBegin:
+      operation.handler = execute_printf_begin;
+      break;
+    case abi::kTrapPrintfAppendArgs:
+      operation.handler = execute_printf_append_args;
+      break;
+    case abi::kTrapPrintfAppendString:
+      operation.handler = execute_printf_append_string;
+      break;
+    default:
+      operation.handler = execute_unknown_trap;
+      break;
   }
   return true;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Finding the code object for this device in what a program hands over.
-#include <cstring>
-
 #include <elf.h>
+
+#include <cstring>
 
 #include "engine/code_object.hpp"
 
@@ -19,7 +19,9 @@ class Image {
  public:
   Image(const std::byte* data, std::uint64_t size) : data_(data), size_(size) {}
 
-  bool holds(std::uint64_t offset, std::uint64_t bytes) const { return offset <= size_ && bytes <= size_ - offset; }
+  bool holds(std::uint64_t offset, std::uint64_t bytes) const {
+    return offset <= size_ && bytes <= size_ - offset;
+  }
 
   bool begins_with(std::string_view text) const {
     return holds(0, text.size()) && std::memcmp(data_, text.data(), text.size()) == 0;
@@ -57,17 +59,20 @@ std::uint64_t elf_size(const Image& image) {
   std::uint64_t end = header.e_shoff + std::uint64_t{header.e_shnum} * header.e_shentsize;
   for (unsigned index = 0; index < header.e_shnum; ++index) {
     Elf64_Shdr section;
-    std::memcpy(&section, image.at(header.e_shoff + std::uint64_t{index} * header.e_shentsize, sizeof section),
+    std::memcpy(&section,
+                image.at(header.e_shoff + std::uint64_t{index} * header.e_shentsize, sizeof section),
                 sizeof section);
-    if (section.sh_type != SHT_NOBITS) end = std::max<std::uint64_t>(end, section.sh_offset + section.sh_size);
+    if (section.sh_type != SHT_NOBITS)
+      end = std::max<std::uint64_t>(end, section.sh_offset + section.sh_size);
   }
   return end;
 }
 
 std::span<const std::byte> select(const Image& image) {
   if (image.begins_with(kCompressedMagic))
-    throw LoadError("the offload bundle is compressed (CCOB), which the virtual device cannot read; build it with "
-                    "--no-offload-compress");
+    throw LoadError(
+        "the offload bundle is compressed (CCOB), which the virtual device cannot read; build it with "
+        "--no-offload-compress");
   if (image.begins_with(std::string_view(ELFMAG, SELFMAG))) {
     const std::uint64_t size = image.size() == kUnknownSize ? elf_size(image) : image.size();
     return {image.at(0, size), size};

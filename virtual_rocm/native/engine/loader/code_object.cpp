@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "engine/code_object.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
-
-#include <sys/mman.h>
 
 #include "engine/loader/loaded_code.hpp"
 #include "engine/loader/metadata.hpp"
@@ -89,7 +89,8 @@ Type LoadedCode::read(std::uint64_t offset) const {
   return value;
 }
 
-std::string LoadedCode::string_at(std::uint64_t table_offset, std::uint64_t table_size, std::uint32_t index) const {
+std::string LoadedCode::string_at(std::uint64_t table_offset, std::uint64_t table_size,
+                                  std::uint32_t index) const {
   const auto table = bytes(table_offset, table_size);
   if (index >= table.size()) throw LoadError("a name lies outside its string table");
   const auto* begin = reinterpret_cast<const char*>(table.data()) + index;
@@ -167,17 +168,20 @@ void LoadedCode::relocate(const SymbolResolver& resolver) {
   const Elf64_Shdr* symbols = section(".dynsym");
   for (const Elf64_Shdr& table : sections_) {
     if (table.sh_type != SHT_RELA || (table.sh_flags & SHF_ALLOC) == 0) continue;
-    for (std::uint64_t offset = 0; offset + sizeof(Elf64_Rela) <= table.sh_size; offset += sizeof(Elf64_Rela)) {
+    for (std::uint64_t offset = 0; offset + sizeof(Elf64_Rela) <= table.sh_size;
+         offset += sizeof(Elf64_Rela)) {
       const auto entry = read<Elf64_Rela>(table.sh_offset + offset);
       auto value = static_cast<std::uint64_t>(entry.r_addend);
       const auto type = static_cast<std::uint32_t>(ELF64_R_TYPE(entry.r_info));
       if (type == kRelocationAbsolute64 && symbols != nullptr) {
-        const auto symbol = read<Elf64_Sym>(symbols->sh_offset + ELF64_R_SYM(entry.r_info) * sizeof(Elf64_Sym));
+        const auto symbol =
+            read<Elf64_Sym>(symbols->sh_offset + ELF64_R_SYM(entry.r_info) * sizeof(Elf64_Sym));
         if (symbol.st_shndx == SHN_UNDEF) {
           const Elf64_Shdr& names = sections_.at(symbols->sh_link);
           const std::string name = string_at(names.sh_offset, names.sh_size, symbol.st_name);
           const auto address = resolver ? resolver(name) : std::nullopt;
-          if (!address && ELF64_ST_BIND(symbol.st_info) != STB_WEAK) throw LoadError("undefined symbol " + name);
+          if (!address && ELF64_ST_BIND(symbol.st_info) != STB_WEAK)
+            throw LoadError("undefined symbol " + name);
           value = address ? value + *address : 0;
         } else {
           value += base_ + symbol.st_value;
@@ -212,7 +216,8 @@ void LoadedCode::read_symbols() {
     const Elf64_Shdr* table = section(name);
     if (table == nullptr) continue;
     const Elf64_Shdr& names = sections_.at(table->sh_link);
-    for (std::uint64_t offset = 0; offset + sizeof(Elf64_Sym) <= table->sh_size; offset += sizeof(Elf64_Sym)) {
+    for (std::uint64_t offset = 0; offset + sizeof(Elf64_Sym) <= table->sh_size;
+         offset += sizeof(Elf64_Sym)) {
       const auto symbol = read<Elf64_Sym>(table->sh_offset + offset);
       if (symbol.st_shndx == SHN_UNDEF || symbol.st_name == 0) continue;
       const std::string text = string_at(names.sh_offset, names.sh_size, symbol.st_name);
@@ -266,7 +271,8 @@ void LoadedCode::read_kernels() {
         kernel.agpr_count = entry.agpr_count;
         kernel.sgpr_count = entry.sgpr_count;
         for (const KernelArgument& argument : entry.arguments)
-          if (!argument.hidden()) kernel.explicit_size = std::max(kernel.explicit_size, argument.offset + argument.size);
+          if (!argument.hidden())
+            kernel.explicit_size = std::max(kernel.explicit_size, argument.offset + argument.size);
         for (const KernelArgument& argument : entry.arguments)
           kernel.kernarg_size = std::max(kernel.kernarg_size, argument.offset + argument.size);
         kernel.arguments = std::move(entry.arguments);
@@ -280,12 +286,13 @@ void LoadedCode::lower_code() {
   for (const Elf64_Shdr& code : sections_) {
     if (code.sh_type != SHT_PROGBITS || (code.sh_flags & SHF_EXECINSTR) == 0 || code.sh_size < 4) continue;
     const std::uint64_t address = base_ + code.sh_addr;
-    const std::span<const std::uint32_t> words(reinterpret_cast<const std::uint32_t*>(address), code.sh_size / 4);
+    const std::span<const std::uint32_t> words(reinterpret_cast<const std::uint32_t*>(address),
+                                               code.sh_size / 4);
     programs_.push_back(std::make_unique<Program>(words, address, base_));
   }
 
-  // A refused instruction in a kernel concerns that kernel; in a function that kernels call, all of them: which kernel
-  // reaches it through a pointer cannot be known.
+  // A refused instruction in a kernel concerns that kernel; in a function that kernels call, all of them:
+  // which kernel reaches it through a pointer cannot be known.
   std::unordered_map<std::string, Kernel*> by_name;
   for (Kernel& kernel : kernels_) {
     by_name.emplace(kernel.name, &kernel);
@@ -339,7 +346,8 @@ std::vector<SourceLocation> LoadedCode::locate(std::uint64_t address) const {
       if (found == nullptr || found->sh_type == SHT_NOBITS) return {};
       return bytes(found->sh_offset, found->sh_size);
     };
-    lines_ = std::make_unique<LineTable>(contents(".debug_line"), contents(".debug_line_str"), contents(".debug_str"));
+    lines_ = std::make_unique<LineTable>(contents(".debug_line"), contents(".debug_line_str"),
+                                         contents(".debug_str"));
     DebugSections sections;
     sections.information = contents(".debug_info");
     sections.abbreviations = contents(".debug_abbrev");

@@ -28,17 +28,54 @@ enum Attribute : std::uint64_t {
   kRangeListsBase = 0x74,
 };
 enum Form : std::uint64_t {
-  kAddress = 0x01, kBlock2 = 0x03, kBlock4 = 0x04, kData2 = 0x05, kData4 = 0x06, kData8 = 0x07, kString = 0x08,
-  kBlock = 0x09, kBlock1 = 0x0a, kData1 = 0x0b, kFlag = 0x0c, kSignedData = 0x0d, kStringPointer = 0x0e,
-  kUnsignedData = 0x0f, kReferenceAddress = 0x10, kReference1 = 0x11, kReference2 = 0x12, kReference4 = 0x13,
-  kReference8 = 0x14, kReferenceUnsigned = 0x15, kSectionOffset = 0x17, kExpression = 0x18, kFlagPresent = 0x19,
-  kStringIndex = 0x1a, kAddressIndex = 0x1b, kData16 = 0x1e, kLineStringPointer = 0x1f, kSignature = 0x20,
-  kImplicitConstant = 0x21, kLocationListIndex = 0x22, kRangeListIndex = 0x23, kStringIndex1 = 0x25,
-  kStringIndex2 = 0x26, kStringIndex3 = 0x27, kStringIndex4 = 0x28, kAddressIndex1 = 0x29, kAddressIndex2 = 0x2a,
-  kAddressIndex3 = 0x2b, kAddressIndex4 = 0x2c,
+  kAddress = 0x01,
+  kBlock2 = 0x03,
+  kBlock4 = 0x04,
+  kData2 = 0x05,
+  kData4 = 0x06,
+  kData8 = 0x07,
+  kString = 0x08,
+  kBlock = 0x09,
+  kBlock1 = 0x0a,
+  kData1 = 0x0b,
+  kFlag = 0x0c,
+  kSignedData = 0x0d,
+  kStringPointer = 0x0e,
+  kUnsignedData = 0x0f,
+  kReferenceAddress = 0x10,
+  kReference1 = 0x11,
+  kReference2 = 0x12,
+  kReference4 = 0x13,
+  kReference8 = 0x14,
+  kReferenceUnsigned = 0x15,
+  kSectionOffset = 0x17,
+  kExpression = 0x18,
+  kFlagPresent = 0x19,
+  kStringIndex = 0x1a,
+  kAddressIndex = 0x1b,
+  kData16 = 0x1e,
+  kLineStringPointer = 0x1f,
+  kSignature = 0x20,
+  kImplicitConstant = 0x21,
+  kLocationListIndex = 0x22,
+  kRangeListIndex = 0x23,
+  kStringIndex1 = 0x25,
+  kStringIndex2 = 0x26,
+  kStringIndex3 = 0x27,
+  kStringIndex4 = 0x28,
+  kAddressIndex1 = 0x29,
+  kAddressIndex2 = 0x2a,
+  kAddressIndex3 = 0x2b,
+  kAddressIndex4 = 0x2c,
 };
 enum RangeEntry : std::uint8_t {
-  kEndOfList, kBaseAddressIndex, kStartIndexEndIndex, kStartIndexLength, kOffsetPair, kBaseAddress, kStartEnd,
+  kEndOfList,
+  kBaseAddressIndex,
+  kStartIndexEndIndex,
+  kStartIndexLength,
+  kOffsetPair,
+  kBaseAddress,
+  kStartEnd,
   kStartLength,
 };
 
@@ -176,41 +213,101 @@ class UnitReader {
 
   static bool is_interesting(std::uint64_t attribute) {
     switch (attribute) {
-      case kName: case kStatementList: case kLowPc: case kHighPc: case kAbstractOrigin: case kSpecification:
-      case kRanges: case kCallFile: case kCallLine: case kLinkageName: case kStringOffsetsBase: case kAddressBase:
+      case kName:
+      case kStatementList:
+      case kLowPc:
+      case kHighPc:
+      case kAbstractOrigin:
+      case kSpecification:
+      case kRanges:
+      case kCallFile:
+      case kCallLine:
+      case kLinkageName:
+      case kStringOffsetsBase:
+      case kAddressBase:
       case kRangeListsBase:
         return true;
-      default: return false;
+      default:
+        return false;
     }
   }
 
   Value read_value(const AttributeFormat& format) {
     Value value{format.form, 0, {}};
     switch (format.form) {
-      case kAddress: case kData8: case kReference8: case kSignature: value.number = reader_.fixed(8); break;
-      case kData1: case kFlag: case kReference1: case kStringIndex1: case kAddressIndex1:
+      case kAddress:
+      case kData8:
+      case kReference8:
+      case kSignature:
+        value.number = reader_.fixed(8);
+        break;
+      case kData1:
+      case kFlag:
+      case kReference1:
+      case kStringIndex1:
+      case kAddressIndex1:
         value.number = reader_.fixed(1);
         break;
-      case kData2: case kReference2: case kStringIndex2: case kAddressIndex2: value.number = reader_.fixed(2); break;
-      case kStringIndex3: case kAddressIndex3: value.number = reader_.fixed(3); break;
-      case kData4: case kReference4: case kStringIndex4: case kAddressIndex4: value.number = reader_.fixed(4); break;
-      case kData16: reader_.skip(16); break;
-      case kSignedData: value.number = static_cast<std::uint64_t>(reader_.signed_leb()); break;
-      case kUnsignedData: case kReferenceUnsigned: case kStringIndex: case kAddressIndex: case kLocationListIndex:
+      case kData2:
+      case kReference2:
+      case kStringIndex2:
+      case kAddressIndex2:
+        value.number = reader_.fixed(2);
+        break;
+      case kStringIndex3:
+      case kAddressIndex3:
+        value.number = reader_.fixed(3);
+        break;
+      case kData4:
+      case kReference4:
+      case kStringIndex4:
+      case kAddressIndex4:
+        value.number = reader_.fixed(4);
+        break;
+      case kData16:
+        reader_.skip(16);
+        break;
+      case kSignedData:
+        value.number = static_cast<std::uint64_t>(reader_.signed_leb());
+        break;
+      case kUnsignedData:
+      case kReferenceUnsigned:
+      case kStringIndex:
+      case kAddressIndex:
+      case kLocationListIndex:
       case kRangeListIndex:
         value.number = reader_.unsigned_leb();
         break;
-      case kStringPointer: case kLineStringPointer: case kSectionOffset: case kReferenceAddress:
+      case kStringPointer:
+      case kLineStringPointer:
+      case kSectionOffset:
+      case kReferenceAddress:
         value.number = reader_.fixed(offset_size_);
         break;
-      case kString: value.text = reader_.string(); break;
-      case kFlagPresent: value.number = 1; break;
-      case kImplicitConstant: value.number = static_cast<std::uint64_t>(format.constant); break;
-      case kBlock1: reader_.skip(reader_.fixed(1)); break;
-      case kBlock2: reader_.skip(reader_.fixed(2)); break;
-      case kBlock4: reader_.skip(reader_.fixed(4)); break;
-      case kBlock: case kExpression: reader_.skip(reader_.unsigned_leb()); break;
-      default: throw MalformedDwarf("unknown form");
+      case kString:
+        value.text = reader_.string();
+        break;
+      case kFlagPresent:
+        value.number = 1;
+        break;
+      case kImplicitConstant:
+        value.number = static_cast<std::uint64_t>(format.constant);
+        break;
+      case kBlock1:
+        reader_.skip(reader_.fixed(1));
+        break;
+      case kBlock2:
+        reader_.skip(reader_.fixed(2));
+        break;
+      case kBlock4:
+        reader_.skip(reader_.fixed(4));
+        break;
+      case kBlock:
+      case kExpression:
+        reader_.skip(reader_.unsigned_leb());
+        break;
+      default:
+        throw MalformedDwarf("unknown form");
     }
     const bool relative = format.form >= kReference1 && format.form <= kReferenceUnsigned;
     if (relative) value.number += offset_;
@@ -263,9 +360,14 @@ class UnitReader {
       std::uint64_t begin = 0;
       std::uint64_t end = 0;
       switch (reader.byte()) {
-        case kEndOfList: return result;
-        case kBaseAddressIndex: base = indexed_address(reader.unsigned_leb()); continue;
-        case kBaseAddress: base = reader.fixed(8); continue;
+        case kEndOfList:
+          return result;
+        case kBaseAddressIndex:
+          base = indexed_address(reader.unsigned_leb());
+          continue;
+        case kBaseAddress:
+          base = reader.fixed(8);
+          continue;
         case kStartIndexEndIndex:
           begin = indexed_address(reader.unsigned_leb());
           end = indexed_address(reader.unsigned_leb());
@@ -286,7 +388,8 @@ class UnitReader {
           begin = reader.fixed(8);
           end = begin + reader.unsigned_leb();
           break;
-        default: throw MalformedDwarf("unknown range");
+        default:
+          throw MalformedDwarf("unknown range");
       }
       result.emplace_back(begin, end);
     }
@@ -356,7 +459,7 @@ std::vector<SourceLocation> InlineFrames::find(std::uint64_t address, const Line
         scope.ranges, [&](const auto& range) { return address >= range.first && address < range.second; });
     if (inside) chain.push_back(&scope);
   }
-  std::ranges::stable_sort(chain, {}, &Scope::depth);
+  std::ranges::sort(chain, {}, &Scope::depth);
   std::vector<SourceLocation> result;
   SourceLocation place;
   if (const auto line = lines.find(address)) {

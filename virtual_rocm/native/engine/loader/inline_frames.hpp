@@ -18,20 +18,21 @@ struct DebugSections {
   std::span<const std::byte> information;
   std::span<const std::byte> abbreviations;
   std::span<const std::byte> addresses;
-  std::span<const std::byte> ranges;       ///< .debug_rnglists
-  std::span<const std::byte> old_ranges;   ///< .debug_ranges
+  std::span<const std::byte> ranges;      ///< .debug_rnglists
+  std::span<const std::byte> old_ranges;  ///< .debug_ranges
   std::span<const std::byte> strings;
   std::span<const std::byte> line_strings;
   std::span<const std::byte> string_offsets;
 };
 
-/// Which functions were inlined where: what .debug_info (DWARF 4 and 5) says about subprograms and inlined calls.
+/// Which functions were inlined where: what .debug_info (DWARF 4 and 5) says about subprograms and inlined
+/// calls.
 class InlineFrames {
  public:
   explicit InlineFrames(const DebugSections& sections);
 
-  /// The functions that an address belongs to, innermost first. The first one's line is that of the line table, the
-  /// others' are the lines of their calls. Empty if nothing is known.
+  /// The functions that an address belongs to, innermost first. The first one's line is that of the line
+  /// table, the others' are the lines of their calls. Empty if nothing is known.
   std::vector<SourceLocation> find(std::uint64_t address, const LineTable& lines) const;
 
  private:
@@ -39,7 +40,7 @@ class InlineFrames {
 
   struct Scope {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;  // begin, end
-    std::uint64_t name_entry = 0;                                 // offset of the entry that names the function
+    std::uint64_t name_entry = 0;  // offset of the entry that names the function
     std::uint64_t line_unit = 0;
     std::uint64_t call_file = 0;
     std::uint32_t call_line = 0;

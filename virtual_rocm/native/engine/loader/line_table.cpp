@@ -72,7 +72,8 @@ class LineProgram {
  private:
   void read_old_tables(DwarfReader& header) {
     std::vector<std::string> directories{""};
-    for (std::string text = header.string(); !text.empty(); text = header.string()) directories.push_back(text);
+    for (std::string text = header.string(); !text.empty(); text = header.string())
+      directories.push_back(text);
     files_.push_back(add_file(""));
     for (std::string text = header.string(); !text.empty(); text = header.string()) {
       const std::uint64_t directory = header.unsigned_leb();
@@ -108,17 +109,38 @@ class LineProgram {
         std::string text;
         std::uint64_t number = 0;
         switch (form) {
-          case kString: text = header.string(); break;
-          case kLineStrp: text = dwarf_string(line_strings_, header.fixed(offset_size_)); break;
-          case kStrp: text = dwarf_string(strings_, header.fixed(offset_size_)); break;
-          case kUdata: number = header.unsigned_leb(); break;
-          case kData1: number = header.fixed(1); break;
-          case kData2: number = header.fixed(2); break;
-          case kData4: number = header.fixed(4); break;
-          case kData8: number = header.fixed(8); break;
-          case kData16: header.skip(16); break;
-          case kBlock: header.skip(header.unsigned_leb()); break;
-          default: throw MalformedDwarf("unknown form");
+          case kString:
+            text = header.string();
+            break;
+          case kLineStrp:
+            text = dwarf_string(line_strings_, header.fixed(offset_size_));
+            break;
+          case kStrp:
+            text = dwarf_string(strings_, header.fixed(offset_size_));
+            break;
+          case kUdata:
+            number = header.unsigned_leb();
+            break;
+          case kData1:
+            number = header.fixed(1);
+            break;
+          case kData2:
+            number = header.fixed(2);
+            break;
+          case kData4:
+            number = header.fixed(4);
+            break;
+          case kData8:
+            number = header.fixed(8);
+            break;
+          case kData16:
+            header.skip(16);
+            break;
+          case kBlock:
+            header.skip(header.unsigned_leb());
+            break;
+          default:
+            throw MalformedDwarf("unknown form");
         }
         if (type == kPath) entry.first = text;
         if (type == kDirectoryIndex) entry.second = number;
@@ -145,13 +167,27 @@ class LineProgram {
         continue;
       }
       switch (opcode) {
-        case kExtended: extended(unit); break;
-        case kCopy: emit(false); break;
-        case kAdvancePc: address_ += unit.unsigned_leb() * minimum_length_; break;
-        case kAdvanceLine: line_ += unit.signed_leb(); break;
-        case kSetFile: file_ = unit.unsigned_leb(); break;
-        case kConstAddPc: address_ += std::uint64_t{(255u - opcode_base_) / line_range_} * minimum_length_; break;
-        case kFixedAdvancePc: address_ += unit.fixed(2); break;
+        case kExtended:
+          extended(unit);
+          break;
+        case kCopy:
+          emit(false);
+          break;
+        case kAdvancePc:
+          address_ += unit.unsigned_leb() * minimum_length_;
+          break;
+        case kAdvanceLine:
+          line_ += unit.signed_leb();
+          break;
+        case kSetFile:
+          file_ = unit.unsigned_leb();
+          break;
+        case kConstAddPc:
+          address_ += std::uint64_t{(255u - opcode_base_) / line_range_} * minimum_length_;
+          break;
+        case kFixedAdvancePc:
+          address_ += unit.fixed(2);
+          break;
         default:
           for (unsigned index = 0; index < operand_counts_.at(opcode - 1u); ++index) unit.unsigned_leb();
       }
@@ -165,8 +201,11 @@ class LineProgram {
         emit(true);
         reset();
         break;
-      case kSetAddress: address_ = operands.fixed(8); break;
-      default: break;
+      case kSetAddress:
+        address_ = operands.fixed(8);
+        break;
+      default:
+        break;
     }
   }
 
@@ -178,7 +217,8 @@ class LineProgram {
 
   void emit(bool end) {
     const std::uint32_t file = file_ < files_.size() ? files_[file_] : 0;
-    table_.rows_.push_back({address_, file, static_cast<std::uint32_t>(line_), end});
+    const auto order = static_cast<std::uint32_t>(table_.rows_.size());
+    table_.rows_.push_back({address_, file, static_cast<std::uint32_t>(line_), order, end});
   }
 
   LineTable& table_;
@@ -216,8 +256,9 @@ LineTable::LineTable(std::span<const std::byte> program, std::span<const std::by
   } catch (const MalformedDwarf&) {
   }
   // An end and a beginning at one address: the beginning is the later one, so that find() sees it.
-  std::ranges::stable_sort(rows_, [](const Row& left, const Row& right) {
-    return left.address != right.address ? left.address < right.address : left.end && !right.end;
+  std::ranges::sort(rows_, [](const Row& left, const Row& right) {
+    if (left.address != right.address) return left.address < right.address;
+    return left.end != right.end ? left.end : left.order < right.order;
   });
 }
 

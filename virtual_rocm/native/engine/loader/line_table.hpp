@@ -33,13 +33,14 @@ class LineTable {
     std::uint64_t address;
     std::uint32_t file;  // index into files_
     std::uint32_t line;
+    std::uint32_t order;  // of the program: the last row for an address counts
     bool end;
   };
   friend class LineProgram;
 
   std::vector<std::string> files_;
   std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> unit_files_;  // by offset in .debug_line
-  std::vector<Row> rows_;  // sorted by address
+  std::vector<Row> rows_;                                                     // sorted by address
 };
 
 }  // namespace virtual_rocm::engine

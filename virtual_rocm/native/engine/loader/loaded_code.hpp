@@ -3,13 +3,13 @@
 // The engine's own view of a code object. Internal to the engine.
 #pragma once
 
+#include <elf.h>
+
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include <elf.h>
 
 #include "engine/code_object.hpp"
 #include "engine/loader/inline_frames.hpp"

@@ -35,30 +35,76 @@ class MessagePackReader {
  private:
   void read_tagged(std::uint8_t tag, unsigned depth, MessagePackValue& result) {
     switch (tag) {
-      case 0xc0: break;
-      case 0xc2: result.value_ = false; break;
-      case 0xc3: result.value_ = true; break;
-      case 0xc4: result.value_ = string(integer(1)); break;
-      case 0xc5: result.value_ = string(integer(2)); break;
-      case 0xc6: result.value_ = string(integer(4)); break;
-      case 0xca: result.value_ = double{std::bit_cast<float>(static_cast<std::uint32_t>(integer(4)))}; break;
-      case 0xcb: result.value_ = std::bit_cast<double>(integer(8)); break;
-      case 0xcc: result.value_ = integer(1); break;
-      case 0xcd: result.value_ = integer(2); break;
-      case 0xce: result.value_ = integer(4); break;
-      case 0xcf: result.value_ = integer(8); break;
-      case 0xd0: result.value_ = std::int64_t{static_cast<std::int8_t>(integer(1))}; break;
-      case 0xd1: result.value_ = std::int64_t{static_cast<std::int16_t>(integer(2))}; break;
-      case 0xd2: result.value_ = std::int64_t{static_cast<std::int32_t>(integer(4))}; break;
-      case 0xd3: result.value_ = static_cast<std::int64_t>(integer(8)); break;
-      case 0xd9: result.value_ = string(integer(1)); break;
-      case 0xda: result.value_ = string(integer(2)); break;
-      case 0xdb: result.value_ = string(integer(4)); break;
-      case 0xdc: result.value_ = array(integer(2), depth); break;
-      case 0xdd: result.value_ = array(integer(4), depth); break;
-      case 0xde: result.value_ = map(integer(2), depth); break;
-      case 0xdf: result.value_ = map(integer(4), depth); break;
-      default: throw LoadError("the metadata note holds a MessagePack type that is not expected there");
+      case 0xc0:
+        break;
+      case 0xc2:
+        result.value_ = false;
+        break;
+      case 0xc3:
+        result.value_ = true;
+        break;
+      case 0xc4:
+        result.value_ = string(integer(1));
+        break;
+      case 0xc5:
+        result.value_ = string(integer(2));
+        break;
+      case 0xc6:
+        result.value_ = string(integer(4));
+        break;
+      case 0xca:
+        result.value_ = double{std::bit_cast<float>(static_cast<std::uint32_t>(integer(4)))};
+        break;
+      case 0xcb:
+        result.value_ = std::bit_cast<double>(integer(8));
+        break;
+      case 0xcc:
+        result.value_ = integer(1);
+        break;
+      case 0xcd:
+        result.value_ = integer(2);
+        break;
+      case 0xce:
+        result.value_ = integer(4);
+        break;
+      case 0xcf:
+        result.value_ = integer(8);
+        break;
+      case 0xd0:
+        result.value_ = std::int64_t{static_cast<std::int8_t>(integer(1))};
+        break;
+      case 0xd1:
+        result.value_ = std::int64_t{static_cast<std::int16_t>(integer(2))};
+        break;
+      case 0xd2:
+        result.value_ = std::int64_t{static_cast<std::int32_t>(integer(4))};
+        break;
+      case 0xd3:
+        result.value_ = static_cast<std::int64_t>(integer(8));
+        break;
+      case 0xd9:
+        result.value_ = string(integer(1));
+        break;
+      case 0xda:
+        result.value_ = string(integer(2));
+        break;
+      case 0xdb:
+        result.value_ = string(integer(4));
+        break;
+      case 0xdc:
+        result.value_ = array(integer(2), depth);
+        break;
+      case 0xdd:
+        result.value_ = array(integer(4), depth);
+        break;
+      case 0xde:
+        result.value_ = map(integer(2), depth);
+        break;
+      case 0xdf:
+        result.value_ = map(integer(4), depth);
+        break;
+      default:
+        throw LoadError("the metadata note holds a MessagePack type that is not expected there");
     }
   }
 
@@ -74,7 +120,8 @@ class MessagePackReader {
   }
 
   std::string string(std::uint64_t length) {
-    if (length > bytes_.size() - position_) throw LoadError("the metadata note ends in the middle of a string");
+    if (length > bytes_.size() - position_)
+      throw LoadError("the metadata note ends in the middle of a string");
     std::string text(reinterpret_cast<const char*>(bytes_.data() + position_), length);
     position_ += length;
     return text;
@@ -102,7 +149,9 @@ class MessagePackReader {
   std::size_t position_ = 0;
 };
 
-MessagePackValue MessagePackValue::parse(std::span<const std::byte> bytes) { return MessagePackReader(bytes).read(); }
+MessagePackValue MessagePackValue::parse(std::span<const std::byte> bytes) {
+  return MessagePackReader(bytes).read();
+}
 
 const MessagePackValue* MessagePackValue::find(std::string_view key) const {
   const Map* map = std::get_if<Map>(&value_);

@@ -46,7 +46,7 @@ std::vector<KernelMetadata> read_metadata(std::span<const std::byte> note) {
         kernel.arguments.push_back({text(argument, ".name"), text(argument, ".value_kind"),
                                     number(argument, ".offset", 0), number(argument, ".size", 0)});
     }
-    std::ranges::stable_sort(kernel.arguments, {}, &KernelArgument::offset);
+    std::ranges::sort(kernel.arguments, {}, &KernelArgument::offset);
     kernels.push_back(std::move(kernel));
   }
   return kernels;

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -6,10 +10,6 @@
 #include <deque>
 #include <mutex>
 #include <thread>
-
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
 
 #include "engine/engine.hpp"
 #include "engine/scheduler/launch_state.hpp"
@@ -28,7 +28,8 @@ constexpr std::uint32_t kRoundsBeforeGrowth = 512;
 // Idle rounds in which the thread only offers its processor, before it sleeps between rounds.
 constexpr std::uint32_t kYieldsBeforeSleep = 64;
 constexpr auto kSleep = std::chrono::microseconds(50);
-// A wave that has waited for so many turns is looked at in one round of eight, unless the word it reads changes.
+// A wave that has waited for so many turns is looked at in one round of eight, unless the word it reads
+// changes.
 constexpr std::uint16_t kPatientSpins = 3;
 constexpr std::uint64_t kPatience = 8;
 // A process that was stopped for long has not been waiting for that time.
@@ -218,8 +219,8 @@ class Executor::Implementation {
     bool block_ended = false;
     for (Wave* wave : order_) {
       if (is_patient(*wave)) continue;
-      // A wave that gets on keeps its registers and its scratch in the caches if it goes on at once. With a seed, the
-      // point is to try other orders.
+      // A wave that gets on keeps its registers and its scratch in the caches if it goes on at once. With a
+      // seed, the point is to try other orders.
       const unsigned turns = knobs_.seed == 0 ? kTurnsInARow : 1;
       for (unsigned count = 0; count < turns && wave->state == WaveState::ready; ++count) {
         const std::uint8_t change = turn(launch, wave);
@@ -236,8 +237,10 @@ class Executor::Implementation {
   bool grow(LaunchState& launch, bool progressed, bool block_ended) {
     launch.idle_rounds = progressed ? 0 : launch.idle_rounds + 1;
     launch.rounds_without_end = block_ended ? 0 : launch.rounds_without_end + 1;
-    const bool can_grow = launch.resident_target < launch.resident_most && launch.next_block < launch.total_blocks;
-    if (can_grow && (launch.idle_rounds >= kIdleRoundsBeforeGrowth || launch.rounds_without_end >= kRoundsBeforeGrowth)) {
+    const bool can_grow =
+        launch.resident_target < launch.resident_most && launch.next_block < launch.total_blocks;
+    if (can_grow &&
+        (launch.idle_rounds >= kIdleRoundsBeforeGrowth || launch.rounds_without_end >= kRoundsBeforeGrowth)) {
       launch.resident_target = std::min(2 * launch.resident_target, launch.resident_most);
       launch.idle_rounds = 0;
       launch.rounds_without_end = 0;
@@ -246,10 +249,12 @@ class Executor::Implementation {
     return progressed || (can_grow && launch.idle_rounds < kIdleRoundsBeforeGrowth);
   }
 
-  // A wave that has been waiting for a while, and whose word has not changed, need not run in every round in which
-  // others move. The word is only a guess (the last that it read), so when nobody moves, everybody is asked.
+  // A wave that has been waiting for a while, and whose word has not changed, need not run in every round in
+  // which others move. The word is only a guess (the last that it read), so when nobody moves, everybody is
+  // asked.
   bool is_patient(Wave& wave) {
-    if (idle_rounds_ != 0 || wave.spins < kPatientSpins || (round_number_ + wave.index) % kPatience == 0) return false;
+    if (idle_rounds_ != 0 || wave.spins < kPatientSpins || (round_number_ + wave.index) % kPatience == 0)
+      return false;
     std::uint32_t value = 0;
     return peek(wave, value) && value == wave.polled_value;
   }
@@ -270,7 +275,8 @@ class Executor::Implementation {
 
   std::uint8_t turn(LaunchState& launch, Wave* wave) {
     std::uint32_t quantum = wave->spins != 0 ? knobs_.spin_quantum : knobs_.quantum;
-    if (knobs_.seed != 0) quantum = quantum / 2 + 1 + static_cast<std::uint32_t>(launch.random.below(quantum / 2 + 1));
+    if (knobs_.seed != 0)
+      quantum = quantum / 2 + 1 + static_cast<std::uint32_t>(launch.random.below(quantum / 2 + 1));
     wave->progressed = 0;
     wave->polled_address = 0;
     wave->worker = &worker_;
@@ -409,7 +415,9 @@ Executor::Executor(Knobs knobs) : implementation_(std::make_unique<Implementatio
 Executor::~Executor() = default;
 std::uint64_t Executor::submit(Launch launch) { return implementation_->submit(std::move(launch)); }
 void Executor::cancel(const std::string& reason) { implementation_->cancel(reason); }
-void Executor::add_observer(std::shared_ptr<Observer> observer) { implementation_->add_observer(std::move(observer)); }
+void Executor::add_observer(std::shared_ptr<Observer> observer) {
+  implementation_->add_observer(std::move(observer));
+}
 void Executor::set_printer(std::function<void(const std::string&)> printer) {
   implementation_->set_printer(std::move(printer));
 }

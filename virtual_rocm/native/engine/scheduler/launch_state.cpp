@@ -7,7 +7,8 @@
 namespace virtual_rocm::engine {
 namespace {
 
-// Bits of kernel_code_properties: which user SGPRs a kernel wants, in this order, with their number of registers.
+// Bits of kernel_code_properties: which user SGPRs a kernel wants, in this order, with their number of
+// registers.
 enum Property : std::uint16_t {
   kPrivateSegmentBuffer = 1 << 0,
   kDispatchPointer = 1 << 1,
@@ -51,10 +52,12 @@ std::string describe(Dimensions size) {
 }
 
 void check(const Launch& launch) {
-  if (launch.kernel == nullptr || launch.code_object == nullptr) throw LoadError("the launch names no kernel");
+  if (launch.kernel == nullptr || launch.code_object == nullptr)
+    throw LoadError("the launch names no kernel");
   const Kernel& kernel = *launch.kernel;
   if (!kernel.refused.empty()) {
-    std::string text = "kernel " + kernel.name + " uses instructions that the virtual device does not execute:";
+    std::string text =
+        "kernel " + kernel.name + " uses instructions that the virtual device does not execute:";
     for (const std::string& instruction : kernel.refused) text += "\n  " + instruction;
     throw LoadError(text);
   }
@@ -64,11 +67,12 @@ void check(const Launch& launch) {
   if (launch.block.count() > kernel.maximum_block_size || launch.block.x > 1024 || launch.block.y > 1024 ||
       launch.block.z > 1024)
     throw LoadError("kernel " + kernel.name + ": a block of " + describe(launch.block) +
-                    " threads is more than the kernel was compiled for (" + std::to_string(kernel.maximum_block_size) +
-                    ")");
+                    " threads is more than the kernel was compiled for (" +
+                    std::to_string(kernel.maximum_block_size) + ")");
   if (std::uint64_t{kernel.lds_size} + launch.dynamic_lds > kMostLds)
     throw LoadError("kernel " + kernel.name + ": " + std::to_string(kernel.lds_size) + " + " +
-                    std::to_string(launch.dynamic_lds) + " bytes of LDS are more than the device has (65536)");
+                    std::to_string(launch.dynamic_lds) +
+                    " bytes of LDS are more than the device has (65536)");
 }
 
 std::uint32_t scratch_size_of(const Kernel& kernel) {
@@ -81,12 +85,16 @@ void put(std::uint64_t base, std::uint32_t offset, Value value) {
   std::memcpy(reinterpret_cast<void*>(base + offset), &value, sizeof value);
 }
 
-// Hidden arguments of code objects v5 and v6 (and those of v4 that have the same meaning). What is not listed is a
-// pointer into host services that this device does not offer by that way: null.
-void put_hidden(std::uint64_t kernarg, const KernelArgument& argument, const Launch& launch, std::uint64_t queue) {
+// Hidden arguments of code objects v5 and v6 (and those of v4 that have the same meaning). What is not listed
+// is a pointer into host services that this device does not offer by that way: null.
+void put_hidden(std::uint64_t kernarg, const KernelArgument& argument, const Launch& launch,
+                std::uint64_t queue) {
   const std::string_view kind = argument.value_kind;
-  const auto axis = [&](Dimensions size) { return kind.back() == 'x' ? size.x : kind.back() == 'y' ? size.y : size.z; };
-  if (kind.starts_with("hidden_block_count_")) put<std::uint32_t>(kernarg, argument.offset, axis(launch.grid));
+  const auto axis = [&](Dimensions size) {
+    return kind.back() == 'x' ? size.x : kind.back() == 'y' ? size.y : size.z;
+  };
+  if (kind.starts_with("hidden_block_count_"))
+    put<std::uint32_t>(kernarg, argument.offset, axis(launch.grid));
   if (kind.starts_with("hidden_group_size_"))
     put(kernarg, argument.offset, static_cast<std::uint16_t>(axis(launch.block)));
   if (kind == "hidden_grid_dims") {
@@ -117,7 +125,8 @@ LaunchState::LaunchState(Launch the_launch, std::uint64_t the_number, const Knob
       scratch_size(scratch_size_of(*launch.kernel)),
       total_blocks(launch.grid.count()),
       resident_target(std::max(1u, knobs.resident_blocks)),
-      resident_most(knobs.resident_limit == 0 ? total_blocks : std::min<std::uint64_t>(total_blocks, knobs.resident_limit)),
+      resident_most(knobs.resident_limit == 0 ? total_blocks
+                                              : std::min<std::uint64_t>(total_blocks, knobs.resident_limit)),
       began(Clock::now()),
       progressed_at(began),
       random(knobs.seed ^ the_number << 32),
@@ -139,7 +148,8 @@ void LaunchState::place_arguments() {
   const Kernel& kernel = *launch.kernel;
 
   const std::size_t explicit_bytes = std::min<std::size_t>(launch.arguments.size(), kernel.kernarg_size);
-  if (explicit_bytes != 0) std::memcpy(reinterpret_cast<void*>(kernarg_), launch.arguments.data(), explicit_bytes);
+  if (explicit_bytes != 0)
+    std::memcpy(reinterpret_cast<void*>(kernarg_), launch.arguments.data(), explicit_bytes);
   for (const KernelArgument& argument : kernel.arguments)
     if (argument.hidden()) put_hidden(kernarg_, argument, launch, queue_);
 
@@ -205,13 +215,14 @@ void LaunchState::start_block(BlockMemory& memory) {
     block->waves.push_back(wave);
   }
   resident.push_back(std::move(block));
-  outcome.most_resident_blocks = std::max(outcome.most_resident_blocks, static_cast<std::uint32_t>(resident.size()));
+  outcome.most_resident_blocks =
+      std::max(outcome.most_resident_blocks, static_cast<std::uint32_t>(resident.size()));
 }
 
 void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
   const Kernel& kernel = *launch.kernel;
-  // Vector registers keep what the wave before left in them, as on hardware: clearing them would be half the cost of a
-  // wave that has nothing to do, of which large grids have thousands.
+  // Vector registers keep what the wave before left in them, as on hardware: clearing them would be half the
+  // cost of a wave that has nothing to do, of which large grids have thousands.
   std::memset(wave.scalar, 0, operand::kInlineConstant0 * sizeof(std::uint32_t));
   wave.set_scc(false);
 

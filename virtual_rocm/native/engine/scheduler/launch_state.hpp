@@ -51,7 +51,7 @@ struct LaunchState {
   std::uint64_t finished_blocks = 0;
   std::vector<std::unique_ptr<Block>> resident;
   std::uint64_t resident_target;
-  std::uint64_t resident_most;  ///< never more than this
+  std::uint64_t resident_most;           ///< never more than this
   std::uint32_t idle_rounds = 0;         ///< in a row, without global progress
   std::uint32_t rounds_without_end = 0;  ///< in a row, in which no block ended
   std::optional<Fault> fault;

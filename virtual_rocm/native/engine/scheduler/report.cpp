@@ -23,7 +23,8 @@ Site site_of(const Wave& wave, const Operation* operation, std::optional<unsigne
   }
   const std::uint64_t address = launch.program->address_of(operation);
   site.pc = address - launch.program->load_base();
-  if (operation->instruction.opcode != isa::Opcode::count) site.instruction = isa::print(operation->instruction);
+  if (operation->instruction.opcode != isa::Opcode::count)
+    site.instruction = isa::print(operation->instruction);
   if (with_source) site.source = launch.code->locate(address);
   return site;
 }
@@ -35,8 +36,8 @@ std::string describe_address(std::uint64_t address) {
   const Placement placement = process_allocations().locate(address, 1);
   if (placement.allocation == nullptr) return "no allocation";
   const Allocation& allocation = *placement.allocation;
-  std::string text = "offset " + std::to_string(address - allocation.base) + " of " + allocation.label + " (" +
-                     to_string(allocation.kind) + ", " + std::to_string(allocation.size) + " bytes";
+  std::string text = "offset " + std::to_string(address - allocation.base) + " of " + allocation.label +
+                     " (" + to_string(allocation.kind) + ", " + std::to_string(allocation.size) + " bytes";
   if (allocation.owner_rank >= 0) text += ", rank " + std::to_string(allocation.owner_rank);
   return text + ")";
 }
@@ -48,7 +49,8 @@ std::vector<Wait> waits_of(const LaunchState& launch) {
       if (wave->state != WaveState::ready && wave->state != WaveState::at_barrier) continue;
       const bool at_barrier = wave->state == WaveState::at_barrier;
       const std::uint64_t address = at_barrier ? 0 : wave->polled_address;
-      // A spinning wave is stopped anywhere in its loop: the load that it waits for tells more than that place.
+      // A spinning wave is stopped anywhere in its loop: the load that it waits for tells more than that
+      // place.
       const Operation* place = at_barrier ? wave->resume - 1 : wave->resume;
       const auto key = std::make_tuple(address != 0 ? nullptr : place, address, at_barrier);
       auto [entry, added] = groups.try_emplace(key);
@@ -75,13 +77,16 @@ std::vector<Wait> waits_of(const LaunchState& launch) {
   }
   std::vector<Wait> waits;
   for (auto& [key, wait] : groups) waits.push_back(std::move(wait));
-  std::ranges::stable_sort(waits, [](const Wait& left, const Wait& right) { return left.waves > right.waves; });
+  std::ranges::sort(waits, [](const Wait& left, const Wait& right) {
+    if (left.waves != right.waves) return left.waves > right.waves;
+    return left.site.pc != right.site.pc ? left.site.pc < right.site.pc : left.address < right.address;
+  });
   return waits;
 }
 
 std::string progress_of(const LaunchState& launch) {
-  return std::to_string(launch.finished_blocks) + " of " + std::to_string(launch.total_blocks) + " blocks finished, " +
-         std::to_string(launch.resident.size()) + " resident, " +
+  return std::to_string(launch.finished_blocks) + " of " + std::to_string(launch.total_blocks) +
+         " blocks finished, " + std::to_string(launch.resident.size()) + " resident, " +
          std::to_string(launch.total_blocks - launch.next_block) + " not started";
 }
 

@@ -14,7 +14,8 @@ namespace virtual_rocm::engine {
 /// Where a wave is; with source lines if `with_source` (that reads debug information once).
 Site site_of(const Wave& wave, const Operation* operation, std::optional<unsigned> lane, bool with_source);
 
-/// Who waits where in a launch: waves at the same instruction on the same address are one entry, the most numerous first.
+/// Who waits where in a launch: waves at the same instruction on the same address are one entry, the most
+/// numerous first.
 std::vector<Wait> waits_of(const LaunchState& launch);
 
 /// "3 of 80 blocks finished, 2 resident, 75 not started".

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "engine/scheduler/signal_guard.hpp"
 
-#include <csignal>
-#include <mutex>
-
 #include <pthread.h>
 #include <ucontext.h>
+
+#include <csignal>
+#include <mutex>
 
 namespace virtual_rocm::engine {
 namespace {
@@ -47,7 +47,7 @@ void handle(int signal, siginfo_t* information, void* context) {
 void SignalGuard::install() {
   static std::once_flag once;
   std::call_once(once, [] {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = handle;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);

@@ -14,11 +14,12 @@ namespace virtual_rocm::engine {
 
 class SignalGuard {
  public:
-  /// Installs the handlers, once for the process. Signals outside of run() go to the handlers that were there before.
+  /// Installs the handlers, once for the process. Signals outside of run() go to the handlers that were there
+  /// before.
   static void install();
 
-  /// Runs `action` and returns true, or false if it touched memory that it must not; address() and access() tell what.
-  /// `action` must own nothing: it is left by a jump.
+  /// Runs `action` and returns true, or false if it touched memory that it must not; address() and access()
+  /// tell what. `action` must own nothing: it is left by a jump.
   template <typename Action>
   static bool run(Action&& action) {
     if (sigsetjmp(*target(), 0) != 0) {

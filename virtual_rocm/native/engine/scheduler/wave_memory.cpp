@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "engine/scheduler/wave_memory.hpp"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <new>
 #include <utility>
-
-#include <sys/mman.h>
 
 namespace virtual_rocm::engine {
 namespace {

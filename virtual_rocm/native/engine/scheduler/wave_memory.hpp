@@ -37,8 +37,9 @@ class WavePool {
   std::vector<Wave*> free_;
 };
 
-/// Buffers that can be used again: blocks' LDS, waves' scratch. They are kept from launch to launch, because the first
-/// touch of fresh memory costs more than all else that starting a wave does. Contents are what was left there.
+/// Buffers that can be used again: blocks' LDS, waves' scratch. They are kept from launch to launch, because
+/// the first touch of fresh memory costs more than all else that starting a wave does. Contents are what was
+/// left there.
 class BufferPool {
  public:
   /// Null for a size of 0.
