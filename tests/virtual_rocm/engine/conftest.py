@@ -20,26 +20,8 @@ ROOT = FOLDER.parents[2]
 
 
 def build_driver() -> Path:
-<<<<<<< HEAD
     """The driver, built if it is not up to date."""
     return build("test_engine_driver") / "bin" / "test_engine_driver"
-=======
-    """Builds the driver (a no-op when it is up to date), or takes the one that the environment names."""
-    given = os.environ.get("VIRTUAL_ROCM_ENGINE_DRIVER")
-    if given:
-        return Path(given)
-    folder = ROOT / "build" / "engine"
-    if not (folder / "build.ninja").exists():
-        subprocess.run(
-            ["cmake", "-S", NATIVE, "-B", folder, "-G", "Ninja", "-DVIRTUAL_ROCM_TESTS=ON"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    subprocess.run(
-        ["ninja", "-C", folder, "-j2", "test_engine_driver"], check=True, stdout=subprocess.DEVNULL
-    )
-    return folder / "bin" / "test_engine_driver"
->>>>>>> virtual-gpu
 
 
 def find_clang() -> str:
@@ -118,9 +100,7 @@ class Device:
             timeout=timeout,
             env=environment,
         )
-        assert result.returncode == 0, (
-            f"the driver died with {result.returncode}: {result.stderr}{result.stdout}"
-        )
+        assert result.returncode == 0, f"the driver died with {result.returncode}: {result.stderr}{result.stdout}"
         return parse(result.stdout)
 
 
