@@ -8,7 +8,9 @@ the libraries. A wheel that fails takes nobody with it: its shared files are rea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from conformance.errors import IndexUnavailableError, WheelError
@@ -83,7 +85,7 @@ def survey_wheels(
     cached = len(facts)
     if not missing:
         return SurveyOutcome(facts, {}, Meter(), cached)
-    with Workers() as workers:
+    with Workers() as workers, _no_garbage_collection():
         kept: list[SurveyOutcome] = []
 
         async def keep() -> None:
@@ -99,6 +101,18 @@ def survey_wheels(
         (outcome,) = kept
     facts.update(outcome.facts)
     return SurveyOutcome(facts, outcome.failures, outcome.meter, cached)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A survey makes many small lasting values and few cycles; looking for cycles among them takes a fifth of its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -181,11 +195,15 @@ async def _survey_jobs(
         done += 1
         progress("zip directories", done, len(jobs))
 
-    await asyncio.gather(*(list_members(job) for job in jobs))
+    # Claimed in build order and not in the order of answers (which wheel's bytes are looked at must not depend on the network),
+    # each as soon as the directories up to its own are there.
+    listing = [asyncio.create_task(list_members(job)) for job in jobs]
+    reading: list[asyncio.Task[None]] = []
+    for job, listed_one in zip(jobs, listing, strict=True):
+        await listed_one
+        if job.failure is None and (members := files.claim(job)):
+            reading.append(asyncio.create_task(files.read(job, members)))
     sound = [job for job in jobs if job.failure is None]
-    # Claimed in build order and not in the order of answers: which wheel's bytes are looked at must not depend on the network.
-    claims = [(job, files.claim(job)) for job in sound]
-    reading = [asyncio.create_task(files.read(job, members)) for job, members in claims]
     listed = [(job.wheel, job.reader, _directory(job)) for job in sound]
     sonames = await read_libraries(listed, libraries, progress)
     await asyncio.gather(*reading)

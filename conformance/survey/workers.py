@@ -8,6 +8,7 @@ working on their imports while the first answers of the index are under way.
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,10 +21,12 @@ __all__ = ["Workers"]
 
 
 def _warm_python() -> None:
+    gc.disable()  # a short life full of syntax trees: looking for cycles in them costs more than their memory
     import griffe  # noqa: F401
 
 
 def _warm_sources() -> None:
+    gc.disable()
     import tree_sitter_cpp  # noqa: F401
 
 
