@@ -41,7 +41,7 @@ class SonameScanner:
         plain = self._inflater.decompress(data) if self._inflater is not None else data
         window = self._window + plain
         position = 0
-        for match in _SONAME.finditer(window):
+        for match in _SONAME.finditer(window) if b".so" in window else ():  # a plain search is ten times as fast
             if self._found and _END_OF_TABLE.search(window, position, match.start()):
                 break  # the table ended before: a string of the program that happens to name a library
             if match.group(1) not in self._found:
