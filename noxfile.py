@@ -54,6 +54,12 @@ def need_compiler(session: nox.Session) -> None:
         )
 
 
+def build_native(session: nox.Session, folder: str, *options: str) -> None:
+    """The native part of the virtual GPU, with its test programs."""
+    session.run("cmake", "-S", "virtual_rocm/native", "-B", folder, "-G", "Ninja", *options)
+    session.run("cmake", "--build", folder, "-j", "2")
+
+
 def need_browser(session: nox.Session) -> None:
     """Get Debian's Chromium for the browser tests where this is allowed; say how, elsewhere."""
     if shutil.which("chromedriver") and (shutil.which("chromium") or shutil.which("chromium-browser")):
@@ -99,6 +105,8 @@ def device(session: nox.Session) -> None:
     """The virtual GPU: its native part is built, its tests run. The compiler's take long: -- tests/virtual_rocm/compiler"""
     need_compiler(session)
     install(session, "test", "device")
+    # Built here and not by the first test that needs it: minutes of compiling are no test, and have no test's time limit.
+    build_native(session, "build/native", "-DVIRTUAL_ROCM_TESTS=ON")
     folders = [f"tests/virtual_rocm/{name}" for name in ("isa", "engine", "runtime")]
     session.run("pytest", *(session.posargs or ["-n", "2", *folders]))
 
@@ -108,10 +116,9 @@ def sanitizers(session: nox.Session) -> None:
     """The virtual GPU's own programs under AddressSanitizer and UndefinedBehaviorSanitizer."""
     need_compiler(session)
     install(session, "test", "device")
-    folder = Path("build") / "sanitizers"
     options = [f"-DVIRTUAL_ROCM_{name}=ON" for name in ("ADDRESS_SANITIZER", "UNDEFINED_SANITIZER", "TESTS")]
-    session.run("cmake", "-S", "virtual_rocm/native", "-B", str(folder), "-G", "Ninja", *options)
-    session.env["VIRTUAL_ROCM_TEST_BUILD"] = str(folder.resolve())
+    build_native(session, "build/sanitizers", *options)
+    session.env["VIRTUAL_ROCM_TEST_BUILD"] = str(Path("build/sanitizers").resolve())
     session.run("pytest", "tests/virtual_rocm/engine", "tests/virtual_rocm/isa", *session.posargs)
 
 
