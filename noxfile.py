@@ -107,8 +107,11 @@ def device(session: nox.Session) -> None:
     install(session, "test", "device")
     # Built here and not by the first test that needs it: minutes of compiling are no test, and have no test's time limit.
     build_native(session, "build/native", "-DVIRTUAL_ROCM_TESTS=ON")
-    folders = [f"tests/virtual_rocm/{name}" for name in ("isa", "engine", "runtime")]
-    session.run("pytest", *(session.posargs or ["-n", "2", *folders]))
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    for name in ("isa", "engine", "runtime"):  # one by one: each folder has helpers of its own under the same name
+        session.run("pytest", "-n", "2", f"tests/virtual_rocm/{name}")
 
 
 @nox.session(python=DRIVER)
@@ -119,7 +122,8 @@ def sanitizers(session: nox.Session) -> None:
     options = [f"-DVIRTUAL_ROCM_{name}=ON" for name in ("ADDRESS_SANITIZER", "UNDEFINED_SANITIZER", "TESTS")]
     build_native(session, "build/sanitizers", *options)
     session.env["VIRTUAL_ROCM_TEST_BUILD"] = str(Path("build/sanitizers").resolve())
-    session.run("pytest", "tests/virtual_rocm/engine", "tests/virtual_rocm/isa", *session.posargs)
+    for name in ("engine", "isa"):
+        session.run("pytest", f"tests/virtual_rocm/{name}", *session.posargs)
 
 
 @nox.session(python=["3.10", "3.12"])
