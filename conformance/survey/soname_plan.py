@@ -3,7 +3,7 @@
 
 An answer costs 4 to 40 KB of most libraries, 150 to 220 KB of the Python bindings, and the whole of a library that `patchelf`
 rewrote. What a library needs changes a few times a year. So by default a library is read where that changes: in every
-stable wheel, and between two wheels that differ by narrowing the stretch between them, until neighbours are known on both
+stable wheel, and among the nightlies by narrowing the stretch between two that differ, until neighbours are known on both
 sides of each change. Between two equal ends nothing is read, and nothing is claimed. Depth `all` reads every library.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Literal
@@ -131,36 +131,32 @@ def _without_hashes(answer: _Answer) -> _Answer:
 
 
 async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
-    """Every stable wheel, and both sides of every change among the wheels of one tag in build order."""
+    """Every stable wheel, and both sides of every change among the nightlies of one tag."""
     series: dict[tuple[str, str], list[_Holder]] = defaultdict(list)
+    stable: list[_Holder] = []
     for holder in holders:
         costly = holder.wheel.nightly or holder.member.compressed_size > _COSTLY_LIMIT
-        if not (holder.rewritten and costly) or _BINDINGS.search(holder.member.name):
+        if holder.rewritten and costly and not _BINDINGS.search(holder.member.name):
+            continue
+        if holder.wheel.nightly:
             series[holder.wheel.python, holder.member.name].append(holder)
+        else:
+            stable.append(holder)
 
-    async def compare(run: Sequence[_Holder], positions: Iterable[int]) -> None:
-        """Read at the positions, and between two that differ look on."""
-        known = sorted(set(positions))
-        answers = await asyncio.gather(*(reading.read(run[position]) for position in known))
+    async def narrow(run: Sequence[_Holder]) -> None:
+        """Read the ends, and between two that differ look on, several at once: rounds cost more time than requests."""
+        costly = run[0].member.compressed_size > _COSTLY_LIMIT * 4
+        parts = min(2 if costly else _PARTS, len(run) - 1)
+        positions = sorted({round(step * (len(run) - 1) / max(parts, 1)) for step in range(parts + 1)})
+        answers = await asyncio.gather(*(reading.read(run[position]) for position in positions))
         await asyncio.gather(
             *(
                 narrow(run[start : stop + 1])
-                for (start, first), (stop, last) in pairwise(zip(known, answers, strict=True))
+                for (start, first), (stop, last) in pairwise(zip(positions, answers, strict=True))
                 if stop - start > 1 and _without_hashes(first) != _without_hashes(last)
             )
         )
 
-    async def narrow(run: Sequence[_Holder]) -> None:
-        """Several positions at once where they are cheap: rounds cost more time than requests."""
-        costly = run[0].member.compressed_size > _COSTLY_LIMIT * 4
-        parts = min(3 if costly else _PARTS, len(run) - 1)
-        await compare(run, (round(step * (len(run) - 1) / parts) for step in range(parts + 1)))
-
-    async def explore(run: Sequence[_Holder]) -> None:
-        """The stable wheels are read anyway, and cut the stretch between the first and the last nightly for nothing."""
-        stable = (position for position, holder in enumerate(run) if not holder.wheel.nightly)
-        await compare(run, {0, len(run) - 1, *stable})
-
     # Whether a wheel carries foreign libraries stands in its directory: a change that need not be searched for.
     runs = [list(run) for line in series.values() for _, run in groupby(line, key=lambda holder: holder.rewritten)]
-    await asyncio.gather(*(explore(run) for run in runs))
+    await asyncio.gather(*(reading.read(holder) for holder in stable), *(narrow(run) for run in runs))
