@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Turns one file's bytes into a small value.
 
-Runs in worker processes, so it imports little: equal files of different wheels (most of them, from one nightly to the next) are read and parsed
-once, and the parsers are imported where they are used, not in the process that waits for the network.
+Runs in worker processes, so it imports little: equal files of different wheels (most of them, from one nightly to the next)
+are read and parsed once, and the parsers are imported where they are used, not in the process that waits for the network.
 """
 
 from __future__ import annotations

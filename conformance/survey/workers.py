@@ -46,7 +46,8 @@ class Workers:
         sources = [item for item in files if source_path(item[0]) is not None]
         python = [item for item in files if source_path(item[0]) is None]
         from_sources, from_python = await asyncio.gather(
-            loop.run_in_executor(self._sources, extract_all, sources), loop.run_in_executor(self._python, extract_all, python)
+            loop.run_in_executor(self._sources, extract_all, sources),
+            loop.run_in_executor(self._python, extract_all, python),
         )
         found = dict(zip((name for name, _ in (*sources, *python)), (*from_sources, *from_python), strict=True))
         return [found[name] for name, _ in files]
