@@ -58,7 +58,11 @@ def _lane(arguments: argparse.Namespace) -> Lane:
 
 
 def _say(outcome: Outcome) -> None:
-    print(f"  {time.monotonic() - _BEGUN:6.1f} s  {outcome.case.name}: {outcome.kind}: {outcome.message}", file=sys.stderr, flush=True)
+    print(
+        f"  {time.monotonic() - _BEGUN:6.1f} s  {outcome.case.name}: {outcome.kind}: {outcome.message}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

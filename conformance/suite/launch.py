@@ -20,8 +20,8 @@ from typing import Literal
 
 from conformance.suite.cases import Case
 from conformance.suite.lanes import Lane
-from conformance.suite.observations import Observation, read_observation
-from conformance.suite.rank_groups import RankGroup, StartError, Starter, end_group
+from conformance.suite.observations import FAILED_HERE, Observation, observation_name, progress_name, read_observation
+from conformance.suite.rank_groups import RankGroup, Starter, StartError, end_group
 
 __all__ = ["Job", "Outcome", "OutcomeKind", "classify", "play_jobs", "run_jobs"]
 
@@ -30,6 +30,8 @@ OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang"
 # How long ranks may go on after one has failed, and how long they may take to end after the last case.
 _GRACE_SECONDS, _FINISH_SECONDS = 3.0, 20.0
 _POLL_SECONDS = 0.01
+# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for them to compile one first.
+_STUCK_SECONDS = 30.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
@@ -137,7 +139,9 @@ def run_jobs(
     return tuple(outcomes[number] for number in sorted(outcomes))
 
 
-def play_jobs(jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0) -> Generator[tuple[int, Outcome], None, None]:
+def play_jobs(
+    jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0
+) -> Generator[tuple[int, Outcome], None, None]:
     """The position of each job and what became of it, as it comes: those that share ranks first.
 
     Ranks go on playing while the caller looks at an outcome. Closing the generator ends them.
@@ -194,7 +198,7 @@ def _play_batch(
                 lines = end_group(group)
                 lines = [lane.readable(line.replace(name, "…")) for line in (*group.output(), *lines)]
                 progress = [
-                    f"rank {rank} in {_text(folder / f'progress.{rank}') or 'nothing: it never started'}"
+                    f"rank {rank} in {_text(folder / progress_name(rank)) or 'nothing: it never started'}"
                     for rank in range(world_size)
                 ]
                 progress = [lane.readable(line) for line in progress]
@@ -213,8 +217,8 @@ def _play_batch(
 
 def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, deadline: float) -> str | None:
     """Wait until all ranks have written what they saw of one job: None; or why there is nothing more to wait for."""
-    paths = [folder / f"{number:03}.{rank}.npz" for rank in range(world_size)]
-    until, failed_at = time.monotonic() + deadline, None
+    paths = [folder / observation_name(number, rank) for rank in range(world_size)]
+    until, failed_at, refused = time.monotonic() + deadline, None, False
     while True:
         # Asked before looking for files: what a rank wrote before it ended is seen.
         running, failed, now = group.running, group.failed, time.monotonic()
@@ -230,6 +234,8 @@ def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, dead
             failed_at = now
         if failed_at is not None and now - failed_at > _GRACE_SECONDS:
             return "failed"
+        if not refused and any(FAILED_HERE in _text(folder / progress_name(rank)) for rank in range(world_size)):
+            refused, until = True, min(until, now + _STUCK_SECONDS)
         if now > until:
             return "deadline"
         time.sleep(_POLL_SECONDS)
@@ -255,5 +261,5 @@ def _read(folder: Path, number: int, world_size: int) -> dict[int, Observation]:
     found = {}
     for rank in range(world_size):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            found[rank] = read_observation(folder / f"{number:03}.{rank}.npz")
+            found[rank] = read_observation(folder / observation_name(number, rank))
     return found

@@ -20,7 +20,7 @@ from typing import IO
 
 from conformance.suite.rank_server import output_name
 
-__all__ = ["ForkingStarter", "RankGroup", "SpawningStarter", "Starter", "StartError", "TorchrunStarter", "end_group"]
+__all__ = ["ForkingStarter", "RankGroup", "SpawningStarter", "StartError", "Starter", "TorchrunStarter", "end_group"]
 
 PROGRAM = Path(__file__).resolve().parent / "rank_program.py"
 # Between asking ranks to end and ending them.
@@ -191,7 +191,9 @@ class _TorchrunRanks(RankGroup):
 class TorchrunStarter(Starter):
     """torchrun of the ranks' own torch; `options` are passed on (`--nnodes`, `--rdzv-endpoint` …)."""
 
-    def __init__(self, python: str, environment: Mapping[str, str], options: Sequence[str] = (), nodes: int = 1) -> None:
+    def __init__(
+        self, python: str, environment: Mapping[str, str], options: Sequence[str] = (), nodes: int = 1
+    ) -> None:
         self._python, self._environment = python, dict(environment)
         self._options, self._nodes = list(options), nodes
 
