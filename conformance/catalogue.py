@@ -107,6 +107,7 @@ _NO_RULES = frozenset(
         "lanes.py",
         "measuring.py",
         "plugin.py",
+        "progress.py",
         "rank_groups.py",
         "rank_server.py",
         "rocm.py",

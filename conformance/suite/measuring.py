@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Measures one wheel in one lane: sets it up, plays cases as requirements ask for them, judges, keeps.
 
-Whatever goes wrong becomes a record. What this machine cannot run is `not_run`; what went wrong on our side is `engine_error`; a wheel
-that cannot be imported is a `crash` of its own.
+Whatever goes wrong becomes a record. What this machine cannot run is `not_run`; what went wrong on our side is `engine_error`; a
+wheel that cannot be imported is a `crash` of its own.
 """
 
 from __future__ import annotations
@@ -165,10 +165,8 @@ class Measurement:
         except EnvironmentFailure as error:
             verdict = Verdict.NOT_RUN if error.machine else Verdict.ENGINE_ERROR
             raise _Unmeasurable(Finding(verdict, str(error), error.lines)) from error
-        if self.lane == "rocm":
-            lane = rocm_lane(str(environment.python), torchrun=setup.torchrun)
-        else:
-            lane = self._virtual(environment)
+        rocm = self.lane == "rocm"
+        lane = rocm_lane(str(environment.python), torchrun=setup.torchrun) if rocm else self._virtual(environment)
         self._import(lane)
         return lane
 

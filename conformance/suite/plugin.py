@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The suite as a pytest plugin: one item for each wheel × lane × requirement.
 
-    pytest -p conformance.suite.plugin --pyargs conformance.suite.test_requirements --wheel 1.2.4 --lane virtual -n 2 --dist loadgroup
+    pytest -p conformance.suite.plugin --pyargs conformance.suite.test_requirements --wheel 1.2.4 -n 2 --dist loadgroup
 
-Items of one wheel and lane stay together, so that they share ranks; `-k`, `-x`, `--junit-xml` and pytest-xdist work as always. What
-was measured is kept in `--measured`, and is not measured again.
+Items of one wheel and lane stay together, so that they share ranks; `-k`, `-x`, `--junit-xml` and pytest-xdist work as always.
+What was measured is kept in `--measured`, and is not measured again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from conformance.selection import Chosen, choose_wheels, find_matrix
 from conformance.suite.judges import CHECKS
 from conformance.suite.lanes import Torchrun
 from conformance.suite.measuring import Measurement, Setup
+from conformance.suite.progress import ProgressBars
 from conformance.verdicts import Record, Verdict, apply_expectations
 from conformance.wheels import Wheel
 
@@ -39,6 +40,7 @@ _OPTIONS = (
     ("--case-deadline", {"type": float, "default": 240.0, "help": "seconds for one case"}),
     ("--base-python", {"type": Path, "help": "an interpreter with torch and numpy for the ranks"}),
     ("--torchrun", {"metavar": "OPTIONS", "help": "start ranks with torchrun, with these options ('' for none)"}),
+    ("--bars", {"action": "store_true", "help": "show a progress bar for each wheel"}),
     ("--nodes", {"type": int, "default": 1, "help": "machines that share the ranks (with --torchrun)"}),
 )
 
@@ -144,6 +146,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_SESSION] = _Session(config)
     except ConformanceError as error:
         raise pytest.UsageError(str(error)) from error
+    if config.getoption("--bars") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ProgressBars(config.stash[_SESSION].items), "conformance-bars")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -105,7 +105,7 @@ class Starter(ABC):
             StartError: they cannot be started.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most keep nothing)
         """Give back what is kept between groups."""
 
 
@@ -300,7 +300,7 @@ class ForkingStarter(Starter):
             return self._process
         self.close()
         self._partial = b""
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the server)
         try:
             self._process = subprocess.Popen(
                 [self._python, str(PROGRAM), "--serve"],

@@ -2,8 +2,8 @@
 """A process that has imported torch and forks ranks on request: starting a group costs a second instead of ten.
 
 It speaks lines of JSON. A request on standard input starts one group: {"jobs": path, "folder": path, "world_size": n, "port": n}.
-It answers {"pids": […]} and later, for each rank, {"ended": pid, "code": n}, where a signal is a negative code. What ranks print goes
-to `output.RANK` in the folder. The end of standard input ends the server and all of its ranks.
+It answers {"pids": […]} and later, for each rank, {"ended": pid, "code": n}, where a signal is a negative code. What ranks print
+goes to `output.RANK` in the folder. The end of standard input ends the server and all of its ranks.
 
 Nothing here touches a device: a HIP runtime does not survive a fork, so each rank makes its own.
 """
