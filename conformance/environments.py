@@ -27,10 +27,12 @@ from conformance.wheels import Wheel
 __all__ = [
     "EnvironmentFailure",
     "RankEnvironment",
+    "add_base",
     "base_environment",
     "find_interpreter",
     "missing_downloads",
-    "rank_environment",
+    "unfit",
+    "wheel_environment",
 ]
 
 # What ranks import besides the wheel. The range is wide: the suite takes whatever the index offers for that Python.
@@ -71,6 +73,10 @@ class RankEnvironment:
 
 def _folder(cache: Path | None) -> Path:
     return (cache or default_cache_folder()) / "environments"
+
+
+def _wheel_folder(wheel: Wheel, cache: Path | None) -> Path:
+    return _folder(cache) / f"{wheel.version}-{wheel.python}-{wheel.sha256[:12]}"
 
 
 def _dotted(python: str) -> str:
@@ -132,12 +138,18 @@ def _run(command: Sequence[str], what: str, environment: dict[str, str] | None =
         raise EnvironmentFailure(f"{what}: {lines[-1].strip() if lines else 'no reason given'}", lines=lines[-20:])
 
 
-def _create(python: Path, folder: Path, *, pip: bool) -> None:
+def _create(python: Path, folder: Path) -> None:
     if uv := shutil.which("uv"):
         _run([uv, "venv", "-q", "--python", str(python), str(folder)], f"{folder.name}: no environment")
     else:
-        option = [] if pip else ["--without-pip"]
-        _run([str(python), "-m", "venv", *option, str(folder)], f"{folder.name}: no environment")
+        _run([str(python), "-m", "venv", "--without-pip", str(folder)], f"{folder.name}: no environment")
+
+
+def _install(python: Path, arguments: Sequence[str], what: str) -> None:
+    if uv := shutil.which("uv"):
+        _run([uv, "pip", "install", "-q", "--python", str(python), *arguments], what)
+    else:
+        _run([sys.executable, "-m", "pip", "--python", str(python), "install", "-q", *arguments], what)
 
 
 def _site_packages(folder: Path, python: str) -> Path:
@@ -168,6 +180,14 @@ def _made_aside(folder: Path, make: Callable[[Path], None]) -> None:
             raise
 
 
+def _install_cpu_build(python: Path, what: str) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        raise EnvironmentFailure(f"{what}: only uv knows where builds without CUDA are")
+    command = [uv, "pip", "install", "-q", "--python", str(python), "--torch-backend", "cpu", *RANK_PACKAGES]
+    _run(command, what, {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0"})
+
+
 def base_environment(python: str, *, cache: Path | None = None) -> Path:
     """The environment with torch and numpy for a Python tag; made if it is not there.
 
@@ -177,22 +197,18 @@ def base_environment(python: str, *, cache: Path | None = None) -> Path:
     folder = _folder(cache) / f"base-{python}"
 
     def make(folder: Path) -> None:
-        _create(find_interpreter(python), folder, pip=True)
-        interpreter = str(folder / "bin" / "python")
+        _create(find_interpreter(python), folder)
+        interpreter = folder / "bin" / "python"
         what = f"torch for {python} cannot be installed"
-        if uv := shutil.which("uv"):
-            install = [uv, "pip", "install", "-q", "--python", interpreter, *RANK_PACKAGES]
-            try:
-                # A tenth of the download, where the builds without CUDA can be reached.
-                _run([*install, "--torch-backend", "cpu"], what, {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "0"})
-            except EnvironmentFailure:
-                _run(install, what)
-        else:
-            _run([interpreter, "-m", "pip", "install", "-q", *RANK_PACKAGES], what)
+        try:
+            # A tenth of the download, where builds without CUDA can be reached.
+            _install_cpu_build(interpreter, what)
+        except EnvironmentFailure:
+            _install(interpreter, RANK_PACKAGES, what)
         # Ranks write no byte code; without any, each start would compile all of torch. Some of its files are for newer Pythons.
         packages = _site_packages(folder, python)
         subprocess.run(
-            [interpreter, "-m", "compileall", "-q", str(packages / "torch"), str(packages / "numpy")],
+            [str(interpreter), "-m", "compileall", "-q", str(packages / "torch"), str(packages / "numpy")],
             capture_output=True,
             check=False,
         )
@@ -216,51 +232,53 @@ def unfit(wheel: Wheel, libc: str | None = None) -> str | None:
     )
 
 
-def rank_environment(
-    wheel: Wheel, *, file: Path | None = None, base: Path | None = None, cache: Path | None = None
-) -> RankEnvironment:
-    """The environment for the ranks of one wheel; made if it is not there.
+def wheel_environment(wheel: Wheel, *, file: Path | None = None, cache: Path | None = None) -> RankEnvironment:
+    """The environment that holds the wheel and nothing else; made if it is not there. Its ranks need `add_base` too.
 
     Args:
         file: the wheel, if it is a file on disk.
-        base: an interpreter that has torch and numpy already (a build for ROCm, say); None for one of our own.
 
     Raises:
         EnvironmentFailure: it cannot be made; `machine` tells whether it never could here.
     """
     if (reason := unfit(wheel)) is not None:
         raise EnvironmentFailure(reason, machine=True)
+    folder = _wheel_folder(wheel, cache)
+
+    def make(folder: Path) -> None:
+        _create(find_interpreter(wheel.python), folder)
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirement:
+            requirement.write(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+            requirement.flush()
+            source = ["-r", requirement.name, "--require-hashes"] if file is None else [str(file)]
+            _install(folder / "bin" / "python", ["--no-deps", *source], f"{wheel.label} cannot be installed")
+
+    _made_aside(folder, make)
+    return RankEnvironment(folder / "bin" / "python", _site_packages(folder, wheel.python), folder / "compiled")
+
+
+def add_base(
+    environment: RankEnvironment, wheel: Wheel, *, base: Path | None = None, cache: Path | None = None
+) -> None:
+    """Let the ranks of a wheel see torch and numpy.
+
+    Args:
+        base: an interpreter that has them (a build for ROCm, say); None for an environment of our own.
+
+    Raises:
+        EnvironmentFailure: there is none.
+    """
     if base is None:
         base = base_environment(wheel.python, cache=cache) / "bin" / "python"
     elif _answers(str(base), _dotted(wheel.python)) is None:
         raise EnvironmentFailure(
-            f"{base} is no Python {_dotted(wheel.python)}, which {wheel.label} is for", machine=True
+            f"{base} is no Python {_dotted(wheel.python)}, for which {wheel.label} is", machine=True
         )
-    beside = _packages_of(base)
-    name = f"{wheel.version}-{wheel.python}-{wheel.sha256[:12]}"
-    folder = _folder(cache) / name
-
-    def make(folder: Path) -> None:
-        _create(find_interpreter(wheel.python), folder, pip=False)
-        interpreter = folder / "bin" / "python"
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirement:
-            requirement.write(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-            requirement.flush()
-            what = f"{wheel.label} cannot be installed"
-            source = ["-r", requirement.name, "--require-hashes"] if file is None else [str(file)]
-            if uv := shutil.which("uv"):
-                _run([uv, "pip", "install", "-q", "--no-deps", "--python", str(interpreter), *source], what)
-            else:
-                target = str(_site_packages(folder, wheel.python))
-                _run(
-                    [str(base), "-m", "pip", "install", "-q", "--no-deps", "--target", target, *source],
-                    what,
-                )
-
-    _made_aside(folder, make)
-    packages = _site_packages(folder, wheel.python)
-    (packages / "beside.pth").write_text("".join(f"{path}\n" for path in beside), encoding="utf-8")
-    return RankEnvironment(folder / "bin" / "python", packages, folder / "compiled")
+    lines = "".join(f"{path}\n" for path in _packages_of(base))
+    try:
+        (environment.packages / "beside.pth").write_text(lines, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFailure(f"{environment.packages}: cannot be written: {error.strerror or error}") from error
 
 
 def _packages_of(python: Path) -> list[str]:
@@ -282,14 +300,9 @@ def missing_downloads(
     """
     fit = [wheel for wheel in wheels if unfit(wheel) is None]
     folder = _folder(cache)
-    bases = {
-        wheel.python for wheel in fit if base is None and not (folder / f"base-{wheel.python}" / _COMPLETE).exists()
-    }
-    new = [
-        wheel
-        for wheel in fit
-        if not (folder / f"{wheel.version}-{wheel.python}-{wheel.sha256[:12]}" / _COMPLETE).exists()
-    ]
+    pythons = {wheel.python for wheel in fit} if base is None else set()
+    bases = [python for python in pythons if not (folder / f"base-{python}" / _COMPLETE).exists()]
+    new = [wheel for wheel in fit if not (_wheel_folder(wheel, cache) / _COMPLETE).exists()]
     download = len(bases) * _TORCH_DOWNLOAD + sum(wheel.size for wheel in new)
     # A wheel is about five times as large when it is unpacked.
     disk = len(bases) * _TORCH_DISK + sum(5 * wheel.size for wheel in new)
@@ -301,8 +314,3 @@ def missing_downloads(
             "with MORIEP_CACHE"
         )
     return download, disk
-
-
-def installer() -> str:
-    """What installs: `uv` or `pip`."""
-    return "uv" if shutil.which("uv") else f"pip of {sys.executable}"

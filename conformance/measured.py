@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.catalogue import Requirement, suite_revision
-from conformance.environments import EnvironmentFailure, base_environment, missing_downloads, unfit
+from conformance.environments import EnvironmentFailure, base_environment, missing_downloads, unfit, wheel_environment
 from conformance.errors import ResultsError
 from conformance.journal import journal_path, read_journal
 from conformance.matrix import Matrix
 from conformance.results import Results, new_header
 from conformance.selection import Chosen
 from conformance.suite.judges import CHECKS
+from conformance.suite.lanes import LaneError, virtual_variables
 from conformance.suite.measuring import project_folder
 from conformance.verdicts import Record, StaleExpectation, apply_expectations
 
@@ -68,10 +69,10 @@ def why_no_virtual_lane() -> str:
     return "; ".join(line for line in lines if line) or f"`python -m virtual_rocm doctor` gave {done.returncode}"
 
 
-def _prepare(chosen: Sequence[Chosen], measuring: Measuring) -> None:
+def _prepare(chosen: Sequence[Chosen], lanes: Sequence[str], measuring: Measuring) -> None:
     """Say what will be downloaded, and get what all wheels share. What cannot be got is found again, wheel by wheel."""
-    wheels = [choice.wheel for choice in chosen if unfit(choice.wheel) is None]
-    download, disk = missing_downloads(wheels, base=measuring.base)
+    fit = [choice for choice in chosen if unfit(choice.wheel) is None]
+    download, disk = missing_downloads([choice.wheel for choice in fit], base=measuring.base)
     if not download:
         return
     print(
@@ -80,14 +81,22 @@ def _prepare(chosen: Sequence[Chosen], measuring: Measuring) -> None:
         file=sys.stderr,
         flush=True,
     )
+    pythons: dict[str, None] = {}
+    for choice in fit:
+        try:
+            packages = wheel_environment(choice.wheel, file=choice.file).packages
+            print(f"installed {choice.wheel}", file=sys.stderr, flush=True)
+            if "virtual" not in lanes or not virtual_variables((packages,), project_folder()).too_new:
+                pythons[choice.wheel.python] = None
+        except (EnvironmentFailure, LaneError) as error:
+            print(f"{choice.wheel}: {error}", file=sys.stderr, flush=True)
     if measuring.base is not None:
         return
-    for python in dict.fromkeys(wheel.python for wheel in wheels):
-        print(f"environment with torch for {python} …", file=sys.stderr, flush=True)
+    for python in pythons:
         try:
-            base_environment(python)
+            print(f"torch for {python}: {base_environment(python)}", file=sys.stderr, flush=True)
         except EnvironmentFailure as error:
-            print(f"environment with torch for {python}: {error}", file=sys.stderr, flush=True)
+            print(f"torch for {python}: {error}", file=sys.stderr, flush=True)
 
 
 def _command(
@@ -125,7 +134,7 @@ def measure(
         ResultsError: pytest did not get to its end.
         EnvironmentFailure: there is no room for what is to be downloaded.
     """
-    _prepare(chosen, measuring)
+    _prepare(chosen, lanes, measuring)
     command = _command(matrix_file, chosen, lanes, names, measuring)
     environment = dict(os.environ)
     if (folder := project_folder()) is not None:

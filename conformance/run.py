@@ -68,8 +68,9 @@ def select_requirements(names: Sequence[str], *lanes: str) -> tuple[Requirement,
         return catalogue
     for name in names:
         if not any(name.upper() in (item.id, item.group) for item in catalogue):
+            where = f"lane {' or '.join(lanes)}"
             raise SelectionError(
-                f"no requirement or group {name!r} in lane {' or '.join(lanes)}; there are {', '.join(item.id for item in catalogue)}"
+                f"no requirement or group {name!r} in {where}; there are {', '.join(item.id for item in catalogue)}"
             )
     wanted = {name.upper() for name in names}
     return tuple(item for item in catalogue if item.id in wanted or item.group in wanted)

@@ -21,7 +21,7 @@ from conformance.report import (
     write_report_inputs,
 )
 from conformance.report.screenshot import GRID_PICTURE, find_browser, take_screenshot
-from conformance.run import Judged, put_together, run_survey_lane, select_requirements
+from conformance.run import put_together, run_survey_lane, select_requirements
 from conformance.selection import find_matrix
 
 __all__ = ["report"]
@@ -48,11 +48,8 @@ def report(
         lanes = choose_lanes(matrix, ())
         with progress_display() as progress:
             survey = run_survey_lane(matrix, matrix.wheels, select_requirements([]), libraries="all", progress=progress)
-        parts: list[Judged] = [survey]
-        for lane in lanes:
-            if lane != "survey" and (part := run_lane(path, matrix, lane, (), load_catalogue(), measuring)) is not None:
-                parts.append(part)
-        done = put_together(parts)
+        measured = (run_lane(path, matrix, lane, (), load_catalogue(), measuring) for lane in lanes if lane != "survey")
+        done = put_together([survey, *(part for part in measured if part is not None)])
         if done.results.header.failures:
             reasons = "; ".join(done.results.header.failures.values())
             raise ResultsError(

@@ -72,9 +72,8 @@ def run(
                     progress=progress,
                 )
             )
-    for lane in used:
-        if lane != "survey" and (part := run_lane(path, matrix, lane, wheels, selected, measuring)) is not None:
-            parts.append(part)
+    measured = (run_lane(path, matrix, lane, wheels, selected, measuring) for lane in used if lane != "survey")
+    parts += [part for part in measured if part is not None]
     done = put_together(parts)
     write_results(done.results, results_file)
     if json_output:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from conformance.catalogue import Requirement
-from conformance.environments import EnvironmentFailure, RankEnvironment, rank_environment
+from conformance.environments import EnvironmentFailure, RankEnvironment, add_base, wheel_environment
 from conformance.journal import Journal, journal_path
 from conformance.judging import Finding
 from conformance.suite.case_list import CASES
@@ -161,12 +161,14 @@ class Measurement:
                 text = "lane rocm needs --base-python, an interpreter with a torch that is built for ROCm"
                 raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
         try:
-            environment = rank_environment(self.wheel, file=setup.files.get(self.wheel.sha256), base=setup.base)
+            environment = wheel_environment(self.wheel, file=setup.files.get(self.wheel.sha256))
+            rocm = self.lane == "rocm"
+            lane = rocm_lane(str(environment.python), torchrun=setup.torchrun) if rocm else self._virtual(environment)
+            # Last: torch is large, and a wheel that this system cannot load needs none.
+            add_base(environment, self.wheel, base=setup.base)
         except EnvironmentFailure as error:
             verdict = Verdict.NOT_RUN if error.machine else Verdict.ENGINE_ERROR
             raise _Unmeasurable(Finding(verdict, str(error), error.lines)) from error
-        rocm = self.lane == "rocm"
-        lane = rocm_lane(str(environment.python), torchrun=setup.torchrun) if rocm else self._virtual(environment)
         self._import(lane)
         return lane
 
