@@ -120,7 +120,7 @@ def _command(
         command.append(f"--torchrun={measuring.torchrun}")
     processes = min(measuring.processes or len(os.sched_getaffinity(0)), len(chosen) * len(lanes))
     if processes > 1:
-        command += ["-n", str(processes), "--dist", "loadgroup"]
+        command += ["-n", str(processes)]
     bars = sys.stderr.isatty()
     return [*command, *(["--bars", "-p", "no:terminal"] if bars else ["--tb=no", "-q", "-rN", "--no-header"])]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The suite as a pytest plugin: one item for each wheel × lane × requirement.
 
-    pytest -p conformance.suite.plugin --pyargs conformance.suite.test_requirements --wheel 1.2.4 -n 2 --dist loadgroup
+    pytest -p conformance.suite.plugin --pyargs conformance.suite.test_requirements --wheel 1.2.4 -n 2
 
 Items of one wheel and lane stay together, so that they share ranks; `-k`, `-x`, `--junit-xml` and pytest-xdist work as always.
 What was measured is kept in `--measured`, and is not measured again.
@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,15 +151,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(ProgressBars(config.stash[_SESSION].items), "conformance-bars")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """All items of a wheel and lane go to one worker. (xdist's own groups are lost with pytest 9.2: item ids are fixed there.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByWheelAndLane(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid.partition("[")[2].rsplit("-", 2)[0]
+
+    return ByWheelAndLane(config, log)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "measured" not in metafunc.fixturenames:
         return
     items = metafunc.config.stash[_SESSION].items
-    parameters = [
-        pytest.param(item, id=str(item), marks=pytest.mark.xdist_group(f"{item.wheel.label}-{item.lane}"))
-        for item in items
-    ]
-    metafunc.parametrize("measured", parameters, indirect=True)
+    metafunc.parametrize("measured", items, ids=[str(item) for item in items], indirect=True)
 
 
 @pytest.fixture(scope="session")
