@@ -21,6 +21,8 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The survey's parsers need 3.11; the interpreter that runs nox will do, so that nothing else has to be installed.
 DRIVER = f"{sys.version_info.major}.{sys.version_info.minor}"
+MATRIX = nox.project.load_toml("matrix.toml")
+VERSIONS = tuple(dict.fromkeys(row["version"] for row in MATRIX["wheels"]))
 BROWSER = ("chromium", "chromium-driver")
 COMPILER = ("clang-19", "lld-19", "llvm-19", "g++")
 
@@ -71,11 +73,36 @@ def need_browser(session: nox.Session) -> None:
         session.warn(f"no Chromium: the browser tests will be skipped; `apt-get install {' '.join(BROWSER)}` gets it")
 
 
+def need_virtual_gpu(session: nox.Session) -> None:
+    """What the lane `virtual` needs, built once; without a compiler the lane is left out, and says so."""
+    need_compiler(session)
+    if shutil.which("g++"):
+        build_native(session, "build/native")
+
+
+def judge(session: nox.Session, *arguments: str) -> None:
+    """`python -m conformance run`, with what its lanes need."""
+    install(session, "suite")
+    if "survey" not in session.posargs:
+        need_virtual_gpu(session)
+    session.run("python", "-m", "conformance", "run", *arguments, *session.posargs)
+
+
 @nox.session(python=DRIVER)
 def conformance(session: nox.Session) -> None:
     """The main job: judge every wheel of the matrix. Arguments go to `python -m conformance run`."""
-    install(session)
-    session.run("python", "-m", "conformance", "run", *session.posargs)
+    judge(session)
+
+
+for _version in VERSIONS:
+
+    @nox.session(python=DRIVER, name=f"conformance-{_version}")
+    def conformance_of_one(session: nox.Session, version: str = _version) -> None:
+        """The same for all wheels of one stable release."""
+        names = [
+            f"{row['version']}@{row['tag'].split('-')[0]}" for row in MATRIX["wheels"] if row["version"] == version
+        ]
+        judge(session, *(word for name in names for word in ("--wheel", name)))
 
 
 @nox.session(python=DRIVER)
@@ -88,7 +115,9 @@ def lock(session: nox.Session) -> None:
 @nox.session(python=DRIVER)
 def report(session: nox.Session) -> None:
     """Make the report in docs/report anew from a full run."""
-    install(session)
+    install(session, "suite")
+    if not {"--check", "--render-only"} & set(session.posargs):
+        need_virtual_gpu(session)
     session.run("python", "-m", "conformance", "report", *session.posargs)
 
 
