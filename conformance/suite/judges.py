@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from conformance.consumers import SITUATIONS, consumer_finding
 from conformance.judging import Finding
 from conformance.suite.cases import Case
 from conformance.suite.launch import Outcome
@@ -380,3 +382,8 @@ def _loud(outcomes: Outcomes) -> Finding:
 _check("OVF-7", "overflow-by-one")(_loud)
 _check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
 _check("OVF-9", "ll-overflow-by-one")(_loud)
+
+for _situation in SITUATIONS:
+    _check(_situation.requirement, _situation.case.name)(
+        partial(consumer_finding, _situation, discrepancies=discrepancies)
+    )
