@@ -32,6 +32,7 @@ GROUPS = {
     "RTE": "routing handle",
     "LNC": "launch geometry",
     "MEM": "memory",
+    "CON": "consumers, as they call it",
 }
 _ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")
 

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from conformance.catalogue import Requirement
+from conformance.consumers import CONSUMERS, Consumer, accept
+from conformance.consumers.acceptance import TYPICAL
 from conformance.survey.facts import Guard, WheelFacts
 from conformance.traits import unread_libraries
-from conformance.verdicts import Evidence, Record, Verdict
+from conformance.verdicts import Evidence, Finding, Record, Verdict
 from conformance.wheels import Wheel
 from moriep.compatibility import check_mori_compatibility
 from moriep.configuration import ModelDescription, configure
@@ -24,15 +26,6 @@ from moriep.environment import Environment
 from moriep.vocabulary import WeightQuantization
 
 __all__ = ["JUDGES", "Finding", "Surroundings", "judge_survey"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a judge found. `observed` are lines of evidence."""
-
-    verdict: Verdict
-    message: str
-    observed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -267,6 +260,20 @@ def _kernel_types(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     if wrong:
         return _failed("; ".join(wrong), observed)
     return _passed("all there, with their numbers", observed)
+
+
+def _consumer(consumer: Consumer) -> Judge:
+    def judge(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
+        found = accept(consumer, facts.surface)
+        observed = (f"passes {', '.join(consumer.kwargs(TYPICAL))}", *found.lost)
+        return (_passed if found.accepted else _failed)(found.text(), *observed)
+
+    return judge
+
+
+for _consumed in CONSUMERS:
+    if _consumed.requirement != "CFG-1":
+        _judge(_consumed.requirement)(_consumer(_consumed))
 
 
 @_judge("CFG-9")

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from conformance.consumers.profile import Situation
-from conformance.judging import Finding
 from conformance.suite.launch import Outcome
 from conformance.suite.oracle import Discrepancy
-from conformance.verdicts import Verdict
+from conformance.verdicts import Finding, Verdict
 from moriep.consequences import DEFAULTS
 
 __all__ = ["OUTCOMES", "ConsumerOutcome", "consumer_finding", "outcome_of"]

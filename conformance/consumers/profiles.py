@@ -16,7 +16,9 @@ __all__ = ["CONSUMERS", "SITUATIONS"]
 
 _Arguments = dict[str, int | bool | str]
 _NODE = 8  # GPUs
-_RECEIVED_IDS = "passes the ids of the received rows to combine, which wants those of the rows that this rank dispatched"
+_RECEIVED_IDS = (
+    "passes the ids of the received rows to combine, which wants those of the rows that this rank dispatched"
+)
 _NO_NODE = "leaves gpu_per_node at 8, which a smaller world size is no multiple of"
 
 
@@ -202,9 +204,7 @@ CONSUMERS: tuple[Consumer, ...] = (
         pins=("v0.1.0", "v1.1.0", "v1.1.1", "v1.2.0", "v1.2.1", "v1.2.3", "v1.2.3.post1"),
         remarks=("combine with the ids that it dispatched", "dispatch with call_local_expert_count"),
         situations=(
-            Situation(
-                "CON-1", "bf16, normal mode", played(_sglang, _TWO, _case("sglang-bf16", _TWO_RANKS), _COUNTING)
-            ),
+            Situation("CON-1", "bf16, normal mode", played(_sglang, _TWO, _case("sglang-bf16", _TWO_RANKS), _COUNTING)),
             Situation(
                 "CON-2",
                 "fp8 with block scales, normal mode",

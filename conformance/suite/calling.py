@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import logging
 from collections.abc import Callable
 from typing import Any
-
-import torch
 
 from conformance.suite.calls import Calls
 
@@ -18,6 +17,8 @@ __all__ = ["config_arguments", "landed", "prune"]
 
 def config_arguments(calls: Calls, rank: int, ops: Any) -> dict[str, Any]:
     """The caller's arguments, with torch's and mori's own objects in place of names."""
+    import torch
+
     made: dict[str, Any] = dict(calls.arguments)
     made["rank"] = rank
     made["data_type"] = getattr(torch, str(made["data_type"]))
@@ -63,9 +64,8 @@ def prune(wanted: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         wrong["values"] = f"{list(wanted)} became {list(kept)}"
     if list(again) != list(kept) or len(counting.messages) != first:
         wrong["second"] = f"pruning again removed {[name for name in kept if name not in again]}"
-    import mori
-
-    fields = {field.name for field in dataclasses.fields(mori.ops.EpDispatchCombineConfig)}
+    ops = importlib.import_module("mori.ops")
+    fields = {field.name for field in dataclasses.fields(ops.EpDispatchCombineConfig)}
     left = [name for name in kept if name not in fields]
     if left:
         wrong["left"] = f"left in place though the class has no such field: {left}"
