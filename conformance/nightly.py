@@ -25,8 +25,9 @@ _MOST_CHARACTERS = 60_000
 _MARK = re.compile(r"^<!-- nightly (?P<wheel>\S+) -->$", re.MULTILINE)
 _INTRODUCTION = (
     "Kept by the nightly workflow: one section for each nightly whose verdicts differ from those of the nightly before it. "
-    "Close it when all of it is known; the next change opens another.\n"
+    "Close it when all of it is known; the next change opens another."
 )
+_LEFT_OUT = re.compile(r"^\d+ more sections did not fit; .*$\n?", re.MULTILINE)
 # They say nothing about the wheel.
 _SILENT = (Verdict.ENGINE_ERROR, Verdict.NOT_RUN)
 # An expectation changes what a verdict is called, not what the wheel does.
@@ -150,21 +151,23 @@ def _sections(changes: Sequence[NightlyChange]) -> dict[str, str]:
     return found
 
 
-def _split(body: str) -> dict[str, str]:
-    """The sections of an issue's text, by wheel."""
-    marks = list(_MARK.finditer(body))
-    ends = [mark.start() for mark in marks[1:]] + [len(body)]
-    return {mark["wheel"]: body[mark.start() : end].rstrip() + "\n" for mark, end in zip(marks, ends, strict=True)}
+def _split(body: str) -> tuple[str, dict[str, str]]:
+    """(what stands before the sections, the sections by wheel) of an issue's text."""
+    text = _LEFT_OUT.sub("", body.replace("\r\n", "\n"))
+    marks = list(_MARK.finditer(text))
+    if not marks:
+        return text.strip(), {}
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    sections = {mark["wheel"]: text[mark.start() : end].rstrip() + "\n" for mark, end in zip(marks, ends, strict=True)}
+    return text[: marks[0].start()].strip(), sections
 
 
-def _text(sections: Mapping[str, str]) -> str:
-    """The introduction, and as many sections as fit, in the given order."""
-    kept, size = [_INTRODUCTION], len(_INTRODUCTION)
+def _text(sections: Mapping[str, str], before: str) -> str:
+    """What stands before, and as many sections as fit, in the given order."""
+    kept, size = [f"{before}\n"], len(before)
     for place, section in enumerate(sections.values()):
         if size + len(section) + 200 > _MOST_CHARACTERS:
-            kept.append(
-                f"{len(sections) - place} more sections did not fit; the results of the workflow have them all.\n"
-            )
+            kept.append(f"{len(sections) - place} more sections did not fit; the workflow's results have them all.\n")
             break
         kept.append(section)
         size += len(section) + 1
@@ -183,13 +186,14 @@ def plan_issue(changes: Sequence[NightlyChange], open_issues: Sequence[OpenIssue
         return IssueAction("none")
     fresh = _sections(changes)
     if not open_issues:
-        return IssueAction("create", 0, TITLE, _text(fresh))
+        return IssueAction("create", 0, TITLE, _text(fresh, _INTRODUCTION))
     current = min(open_issues, key=lambda issue: issue.number)
-    kept = _split(current.body.replace("\r\n", "\n"))
+    before, kept = _split(current.body)
     # What is new stands first; a section that is there already keeps its place.
     merged = {label: text for label, text in fresh.items() if label not in kept}
     merged.update({label: fresh.get(label, text) for label, text in kept.items()})
-    body = _text(merged)
+    # What people wrote before the sections stays.
+    body = _text(merged, before or _INTRODUCTION)
     if body.strip() == current.body.replace("\r\n", "\n").strip():
         return IssueAction("none")
     return IssueAction("update", current.number, current.title, body)
