@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from conformance.catalogue import Requirement
 from conformance.consumers import CONSUMERS, Consumer, accept
@@ -194,6 +194,13 @@ def _pruned_arguments(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     return _passed("accepted as given", *observed)
 
 
+def _cost_of_no_cap(facts: WheelFacts) -> list[str]:
+    """What the release allocates where SGLang asks for a quarter of the worst case, in bytes."""
+    sglang = next(item for item in CONSUMERS if item.requirement == "CFG-1")
+    found = accept(sglang, facts.surface, replace(TYPICAL, cap=TYPICAL.world_size * TYPICAL.most_tokens // 4))
+    return [line for line in found.lost if line.startswith("max_total_recv_tokens=")]
+
+
 @_judge("CFG-2")
 def _cap_field(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     field = facts.surface.config.field("max_total_recv_tokens")
@@ -201,6 +208,7 @@ def _cap_field(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
         return _failed(
             "no field max_total_recv_tokens: the cap is dropped, every rank allocates the worst case",
             f"fields: {', '.join(facts.surface.config.field_names)}",
+            *_cost_of_no_cap(facts),
         )
     position = facts.surface.config.field_names.index(field.name) + 1
     return _passed(f"field {position}: {field.name}: {field.annotation} = {field.default}")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import pytest
@@ -244,6 +245,12 @@ def test_pruning_a_dropped_field_is_still_accepted() -> None:
     finding = judge("CFG-1", config_without("max_total_recv_tokens"))
     assert finding.verdict == Verdict.PASS
     assert "after pruning max_total_recv_tokens" in finding.message
+
+
+def test_what_the_cap_would_have_saved_is_told_in_bytes() -> None:
+    (_, told) = judge("CFG-2", config_without("max_total_recv_tokens")).observed
+    assert "max_total_recv_tokens=8192 is dropped" in told
+    assert re.search(r"\d{9,} bytes .* against \d{9,} bytes .* with the cap", told)
 
 
 def test_pruning_in_a_run_prints_no_warning(caplog: pytest.LogCaptureFixture) -> None:
