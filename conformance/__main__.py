@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
 
+    actions.add_parser("catalogue", help="print docs/requirements.md: every requirement, and the facts behind them")
+
     nightly = actions.add_parser("nightly", help="the steps of the nightly workflow")
     steps = nightly.add_subparsers(dest="step", metavar="STEP", required=True)
     wheels = steps.add_parser("wheels", help="lock new nightlies, and name those to judge")
@@ -82,6 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from conformance.commands.lock import lock
 
             return lock(parsed.matrix, write=not parsed.check)
+        if parsed.action == "catalogue":
+            from conformance.facts import requirements_page
+
+            print(requirements_page(), end="")
+            return 0
         if parsed.action == "nightly":
             from conformance.commands import nightly
 
