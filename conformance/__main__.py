@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m conformance`: the runs behind the nox sessions: judge, lock, report."""
+"""`python -m conformance`: the runs behind the nox sessions: judge, lock, nightly, report."""
 
 from __future__ import annotations
 
@@ -88,6 +88,18 @@ def _parser() -> argparse.ArgumentParser:
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
 
+    actions.add_parser("catalogue", help="print docs/requirements.md: every requirement, and the facts behind them")
+
+    nightly = actions.add_parser("nightly", help="the steps of the nightly workflow")
+    steps = nightly.add_subparsers(dest="step", metavar="STEP", required=True)
+    wheels = steps.add_parser("wheels", help="lock new nightlies, and name those to judge")
+    wheels.add_argument("--output", type=Path, required=True, metavar="FILE", help="where the names go, one a line")
+    wheels.add_argument("--most", type=int, default=3, metavar="N", help="of the new ones, the newest N (default: 3)")
+    issue = steps.add_parser("issue", help="say what is to be done about the issue of changed verdicts")
+    issue.add_argument("--results", type=Path, default=Path("results") / "results.jsonl", metavar="FILE")
+    issue.add_argument("--open", type=Path, required=True, metavar="FILE", help="open issues, as `gh` tells them")
+    issue.add_argument("--folder", type=Path, required=True, metavar="FOLDER", help="where the answer goes")
+
     report = actions.add_parser("report", help="make docs/report from a full run")
     report.add_argument(
         "--output", type=Path, metavar="FOLDER", help="where to write (default: docs/report beside the matrix)"
@@ -122,6 +134,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from conformance.commands.lock import lock
 
             return lock(parsed.matrix, write=not parsed.check)
+        if parsed.action == "catalogue":
+            from conformance.facts import requirements_page
+
+            print(requirements_page(), end="")
+            return 0
+        if parsed.action == "nightly":
+            from conformance.commands import nightly
+
+            if parsed.step == "wheels":
+                return nightly.wheels(parsed.matrix, parsed.output, most=parsed.most)
+            return nightly.issue(parsed.results, parsed.open, parsed.folder)
         from conformance.commands.report import report
 
         return report(

@@ -34,6 +34,7 @@ GROUPS = {
     "RTE": "routing handle",
     "LNC": "launch geometry",
     "MEM": "memory",
+    "CON": "consumers, as they call it",
 }
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 _ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from conformance.consumers import SITUATIONS
 from conformance.suite.cases import Case
 
 __all__ = ["CASES"]
@@ -59,6 +60,8 @@ _LIST = (
     Case("ll-out-of-range", kernel_type="IntraNodeLL", pattern="out_of_range", tokens=((8, 8), (9, 7)), alone=True),
     Case("ll-odd-warps", kernel_type="IntraNodeLL", block_num=4, warps_per_block=5, tokens=((7, 5),), alone=True),
     _OVERFLOW.with_(name="ll-overflow-by-one", kernel_type="IntraNodeLL", cap=20, tokens=((11, 10),)),
+    # As frameworks call it.
+    *(situation.case for situation in SITUATIONS),
 )
 
 CASES = {case.name: case for case in _LIST}

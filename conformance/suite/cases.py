@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from conformance.suite.calls import Calls, calls_from_json
 from conformance.suite.encoding import (
     DTYPE_SIZES,
     Bytes,
@@ -68,6 +69,7 @@ class Case:
         dirty: fill the output views between rounds.
         alone: may end the ranks: run it in processes of its own.
         seed: of everything random.
+        calls: a framework's own way of calling; None for the suite's.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Case:
     dirty: bool = True
     alone: bool = False
     seed: int = 1
+    calls: Calls | None = None
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS or self.play not in PLAYS or self.dtype not in DTYPE_SIZES:
@@ -219,4 +222,5 @@ def case_to_json(case: Case) -> str:
 def case_from_json(text: str) -> Case:
     values = json.loads(text)
     values["tokens"] = tuple(tuple(counts) for counts in values["tokens"])
+    values["calls"] = calls_from_json(values["calls"])
     return Case(**values)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from conformance.judging import Finding
+from conformance.consumers import SITUATIONS, consumer_finding
 from conformance.suite.cases import Case
 from conformance.suite.launch import Outcome
 from conformance.suite.observations import Observation
 from conformance.suite.oracle import Discrepancy, World, check_combine, check_dispatch, check_guards, make_world
-from conformance.verdicts import Verdict
+from conformance.verdicts import Finding, Verdict
 
 __all__ = ["CHECKS", "Check", "cases_of", "judge"]
 
@@ -342,6 +343,24 @@ def _kept(outcomes: Outcomes) -> Finding:
     return Finding(Verdict.PASS, "every field holds what was passed", (f"pruned: {', '.join(pruned) or 'nothing'}",))
 
 
+@_check("CFG-18", "consumer-sglang-bf16")
+def _pruned_well(outcomes: Outcomes) -> Finding:
+    seen = _seen(outcomes)
+    wrong = [
+        f"{name}: rank {item.rank}: {key}: {item.notes[key]}"
+        for name, item in seen
+        for key in ("warnings", "values", "second", "left")
+        if key in item.notes
+    ]
+    if wrong:
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+    # Whatever happened after the op was made is another requirement's.
+    if any(item.step == "construct" for _, item in seen) or not seen:
+        return _unfinished(outcomes) or Finding(Verdict.NOT_RUN, "no rank told what pruning did")
+    removed = sorted({name for _, item in seen for name in item.pruned})
+    return Finding(Verdict.PASS, f"removed {', '.join(removed) or 'nothing'}, with one warning each")
+
+
 def _refuses_the_overflow(outcome: Outcome) -> bool:
     """True if it was the overflow that was noticed, and in dispatch; an exception later is a consequence, not a check."""
     if outcome.kind == "asserted":
@@ -380,3 +399,8 @@ def _loud(outcomes: Outcomes) -> Finding:
 _check("OVF-7", "overflow-by-one")(_loud)
 _check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
 _check("OVF-9", "ll-overflow-by-one")(_loud)
+
+for _situation in SITUATIONS:
+    _check(_situation.requirement, _situation.case.name)(
+        partial(consumer_finding, _situation, discrepancies=discrepancies)
+    )

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from conformance.suite.calling import config_arguments, landed, prune
 from conformance.suite.cases import Case, Inputs, case_from_json, make_inputs
 from conformance.suite.device import Device, GuardedTensor, find_device, make_dirty, raw_bytes
 from conformance.suite.encoding import numeric
@@ -55,11 +56,14 @@ class _Player:
         self.guards: list[GuardedTensor] = []
         self.outputs: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
         self.op: Any = None
         self.routing: Any = None
         self._inputs: Inputs | None = None
         self._ids: Any = None
         self._count: Any = None
+        self._sent_weights: Any = None
+        self._received_ids: Any = None
 
     def say(self, step: str) -> None:
         """Leave a note for whoever finds this rank hanging."""
@@ -92,8 +96,13 @@ class _Player:
         if case.cap is not None:
             wanted["max_total_recv_tokens"] = case.cap
         known = {field.name for field in dataclasses.fields(ops.EpDispatchCombineConfig)}
-        config = ops.EpDispatchCombineConfig(**{name: value for name, value in wanted.items() if name in known})
-        self.facts["pruned"] = tuple(name for name in wanted if name not in known)
+        given = {name: value for name, value in wanted.items() if name in known}
+        if case.calls is not None:
+            given = wanted = config_arguments(case.calls, self.rank, ops)
+            if case.calls.prunes:
+                given, self.notes = prune(wanted)
+        self.facts["pruned"] = tuple(name for name in wanted if name not in given)
+        config = ops.EpDispatchCombineConfig(**given)
         if not case.steps:
             # Memory is what this case is about, and the first op pays for what is loaded once.
             op = ops.EpDispatchCombineOp(config)
@@ -108,8 +117,8 @@ class _Player:
         # After the op was made: it keeps this very object.
         self.facts["kept"] = tuple(
             f"{name} is {getattr(config, name)!r}, {value!r} was passed"
-            for name, value in wanted.items()
-            if name in known and getattr(config, name) != value
+            for name, value in given.items()
+            if getattr(config, name) != value
         )
         for fact, method in (
             ("capacity", "max_num_tokens_to_recv"),
@@ -156,17 +165,25 @@ class _Player:
             guarded = GuardedTensor(f"scales {data}", inputs.scales, kind, case.scale_dim, self.device)
             self.guards.append(guarded)
             scales = guarded.tensor
-        arguments = (payload.tensor, weights.tensor, scales, ids.tensor)
+        elif case.calls is not None and case.calls.scales == "empty":
+            scales = torch.empty((tokens, 0), dtype=torch.uint8, device=self.device.name)
+        arguments: tuple[Any, ...] = (payload.tensor, weights.tensor, scales, ids.tensor)
+        named: dict[str, Any] = {}
+        if case.calls is not None:
+            arguments += case.calls.dispatch_positional
+            named = dict(case.calls.dispatch_keywords)
+            if case.calls.dispatch_positional:
+                self.notes["dispatch"] = landed(self.op.dispatch, 4, case.calls.dispatch_positional)
         if case.kernel_type == "AsyncLL":
-            result = self.op.dispatch_send(*arguments)
+            result = self.op.dispatch_send(*arguments, **named)
             self.op.dispatch_recv()
         elif step == "dispatch_routing":
-            result = self.op.dispatch(*arguments, return_routing=True)
+            result = self.op.dispatch(*arguments, **named, return_routing=True)
             self.routing = result[5]
         elif step == "replay":
-            result = self.op.dispatch(*arguments, routing=self.routing)
+            result = self.op.dispatch(*arguments, **named, routing=self.routing)
         else:
-            result = self.op.dispatch(*arguments)
+            result = self.op.dispatch(*arguments, **named)
         self.device.synchronize()
         out, out_weights, out_scales, out_ids, count = result[:5]
         earlier = self.outputs.get("payload")
@@ -174,6 +191,7 @@ class _Player:
         if out_scales is not None:
             self.outputs["scales"] = out_scales
         self._inputs, self._ids, self._count = inputs, ids.tensor, count
+        self._sent_weights, self._received_ids = weights.tensor, out_ids
         received = int(count.reshape(-1)[0].item())
         rows = int(out.shape[0])
         self.dispatches.append(
@@ -227,13 +245,22 @@ class _Player:
         given_weights = torch.from_numpy(new_weights).to(self.device.name)
         self.device.synchronize()
         dist.barrier()
+        arguments: tuple[Any, ...] = (given, given_weights, self._ids)
+        named: dict[str, Any] = {}
+        if case.calls is not None:
+            ids = self._received_ids if case.calls.combine_ids == "received" else self._ids
+            chosen = {"none": None, "received": given_weights, "own": self._sent_weights}[case.calls.combine_weights]
+            arguments = (given, chosen, ids, *case.calls.combine_positional)
+            named = dict(case.calls.combine_keywords)
+            if case.calls.combine_positional:
+                self.notes["combine"] = landed(self.op.combine, 3, case.calls.combine_positional)
         if case.kernel_type == "AsyncLL":
-            out, out_weights = self.op.combine_send(given, given_weights, self._ids)[:2]
+            out, out_weights = self.op.combine_send(*arguments, **named)[:2]
             self.op.combine_recv()
         elif step == "combine_routing":
-            out, out_weights = self.op.combine(given, given_weights, self._ids, routing=self.routing)[:2]
+            out, out_weights = self.op.combine(*arguments, **named, routing=self.routing)[:2]
         else:
-            out, out_weights = self.op.combine(given, given_weights, self._ids)[:2]
+            out, out_weights = self.op.combine(*arguments, **named)[:2]
         self.device.synchronize()
         self.combines.append(
             CombineObservation(
@@ -274,6 +301,7 @@ class _Player:
             dispatches=tuple(self.dispatches),
             combines=tuple(self.combines),
             guards=guards,
+            notes=self.notes,
             **self.facts,
         )
 

@@ -16,19 +16,22 @@ from pathlib import Path
 
 
 def _make_importable() -> None:
-    """Let `conformance.suite` be imported from where this file is.
+    """Let `conformance.suite`, and `moriep` beside it, be imported from where this file is.
 
     The folder above must not come onto the module path: it may be the driver's site-packages, with packages for another Python.
     """
     package = Path(__file__).resolve().parent.parent
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != package / "suite"]
-    if "conformance" not in sys.modules:
+    for name in ("conformance", "moriep"):
+        folder = package.parent / name
+        if name in sys.modules:
+            continue
         spec = importlib.util.spec_from_file_location(
-            "conformance", package / "__init__.py", submodule_search_locations=[str(package)]
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
         assert spec is not None
         assert spec.loader is not None
-        sys.modules["conformance"] = module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
 
 

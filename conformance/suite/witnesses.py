@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from conformance.consumers import SITUATIONS, outcome_of
 from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS, cases_of, judge
 from conformance.suite.lanes import Lane
 from conformance.suite.launch import Job, Outcome, run_jobs
 from conformance.verdicts import Verdict
 
-__all__ = ["ALONE", "WITNESSES", "WitnessResult", "run_witnesses"]
+__all__ = ["ALONE", "LENIENT", "REFUSED", "WITNESSES", "WitnessResult", "run_witnesses"]
 
 CORRECT = "correct"
+# Computes as the correct one, and refuses nothing that a caller does wrong.
+LENIENT = "takes-whatever-it-is-given"
+# Consumers at fault: the correct implementation refuses what they do, which is the right answer and no pass.
+REFUSED = frozenset(item.requirement for item in SITUATIONS if item.right_answer == "refuses")
 
 # Witness → the requirement that must catch it.
 WITNESSES: dict[str, str] = {
@@ -149,7 +154,11 @@ def _result(witness: str, outcomes: Mapping[str, Outcome], everything: bool) -> 
     expected = WITNESSES.get(witness, "")
     wanted = list(CHECKS) if everything else [expected]
     findings = {requirement: judge(requirement, outcomes) for requirement in wanted}
-    caught = {name: item for name, item in findings.items() if item.verdict is not Verdict.PASS}
+    caught = {
+        name: item
+        for name, item in findings.items()
+        if (outcome_of(item.message) != "raises" if name in REFUSED else item.verdict is not Verdict.PASS)
+    }
     caught = {name: item for name, item in caught.items() if item.verdict is not Verdict.ENGINE_ERROR}
     first = findings.get(expected) or next(iter(caught.values()), None)
     return WitnessResult(witness, expected, tuple(caught), first.message if first else "passes everything")

@@ -72,6 +72,7 @@ class EpDispatchCombineOp:
         self.config = config
         self.semantics: Semantics = WITNESS_SEMANTICS[os.environ.get("MORI_REFERENCE_WITNESS", "correct")](config)
         self.semantics.check_config()
+        self.semantics.check_node()
         rows, top_k = self.semantics.capacity(), config.num_experts_per_token
         width = config.hidden_dim * config.max_token_type_size
         self._payload = torch.zeros(rows * width, dtype=torch.uint8)
@@ -188,15 +189,16 @@ class EpDispatchCombineOp:
         semantics.check_ids(int(indices.shape[0]), self._dispatched)
         sources = self._sources if routing is None else routing.sources
         rows = len(sources)
-        returned: list[Returned] = _gather(Returned(sources, input[:rows], weights[:rows]))
+        returned: list[Returned] = _gather(Returned(sources, input[:rows], None if weights is None else weights[:rows]))
         out = torch.zeros(config.max_num_inp_token_per_rank, config.hidden_dim, dtype=input.dtype)
         out_weights = torch.zeros(config.max_num_inp_token_per_rank, config.num_experts_per_token)
         for token in range(self._dispatched):
             found = semantics.contributions(returned, (config.rank, token))
             out[token] = semantics.sum_rows(returned, found, out).to(input.dtype)
-            out_weights[token] = semantics.sum_weights(returned, found, out_weights)
+            if weights is not None:
+                out_weights[token] = semantics.sum_weights(returned, found, out_weights)
         semantics.after_combine(self._count)
-        return out, out_weights
+        return out, None if weights is None else out_weights
 
     def combine_send(self, *arguments: Any, **options: Any) -> Any:
         return self.combine(*arguments, **options)
