@@ -147,6 +147,7 @@ class MoriEPDispatcher:
             most_tokens=self.configuration.max_num_inp_token_per_rank,
             negative_ids=self.features.negative_ids,
             release=self.features.release,
+            device=self._device,
         )
         self._check_ids = check_ids
         self._expert_counts = expert_counts

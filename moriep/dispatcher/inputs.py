@@ -34,7 +34,7 @@ class InputRules:
     Attributes:
         hidden: values of a token; dtype: torch's data type of the activations; top_k, experts: of all ranks.
         most_tokens: M. negative_ids: whether −1 may stand for a slot that goes nowhere.
-        release: for messages.
+        release: for messages. device: torch's device of the op.
     """
 
     hidden: int
@@ -44,6 +44,7 @@ class InputRules:
     most_tokens: int
     negative_ids: bool
     release: str
+    device: Any
 
     def check_tensors(self, hidden_states: Any, weights: Any, ids: Any) -> int:
         """Judge types, shapes, strides and devices, without reading a value; the number of tokens.
@@ -79,6 +80,10 @@ class InputRules:
                 )
             if tensor.device != hidden_states.device:
                 raise InputError(f"{name} is on {tensor.device}, hidden_states on {hidden_states.device}")
+        if hidden_states.device != self.device:
+            raise InputError(
+                f"the tensors are on {hidden_states.device}, the op works on {self.device}. Remedy: .to({str(self.device)!r})"
+            )
         return int(tokens)
 
     def check_ids(self, ids: Any) -> None:

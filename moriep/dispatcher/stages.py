@@ -45,8 +45,8 @@ class Stages:
             last = "nothing yet, or a finished combine_b" if self.stage is Stage.INITIAL else self.stage.value
             raise StageError(
                 f"{call} is out of order: the last call was {last}, so {_NEXT[self.stage]} has to come. The kernels of a "
-                "dispatch and its combine share counters, so each dispatch needs its combine before the next. Remedy: keep the order "
-                "dispatch_a, dispatch_b, combine_a, combine_b, and one dispatcher per stream of work"
+                "dispatch and its combine share counters, so each dispatch needs its combine before the next. Remedy: keep "
+                "the order dispatch_a, dispatch_b, combine_a, combine_b, and one dispatcher per stream of work"
             )
 
     def advance(self, call: str) -> None:
