@@ -45,9 +45,9 @@ def start_shared_memory(group: Any, module: Any, name: str = GROUP_NAME) -> None
                     f"ranks {list(ranks)} cannot have another in the same process. Remedy: one expert-parallel group per process"
                 )
             return
-        registered = _register(group, name)
-        # Whoever registered the name before has started the memory as well: SGLang does both together.
-        if registered or not _is_running(module, len(ranks)):
+        # Whoever registered the name before has started the memory as well: SGLang does both together. Asking MORI would not
+        # help: `shmem_npes` before the start ends the process.
+        if _register(group, name):
             module.shmem.shmem_torch_process_group_init(name)
         _started[name] = ranks
 
@@ -62,13 +62,6 @@ def _register(group: Any, name: str) -> bool:
             raise
         return False
     return True
-
-
-def _is_running(module: Any, world_size: int) -> bool:
-    try:
-        return int(module.shmem.shmem_npes()) == world_size
-    except (AttributeError, RuntimeError):
-        return False
 
 
 def digest(facts: Mapping[str, Any]) -> str:
