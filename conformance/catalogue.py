@@ -32,6 +32,7 @@ GROUPS = {
     "RTE": "routing handle",
     "LNC": "launch geometry",
     "MEM": "memory",
+    "GRD": "moriep's dispatcher and its overflow guard on this release",
 }
 _ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")
 

@@ -20,13 +20,16 @@ def _make_importable() -> None:
     """
     package = Path(__file__).resolve().parent.parent
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != package / "suite"]
-    if "conformance" not in sys.modules:
+    for name in ("conformance", "moriep"):
+        folder = package.parent / name
+        if name in sys.modules or not folder.is_dir():
+            continue
         spec = importlib.util.spec_from_file_location(
-            "conformance", package / "__init__.py", submodule_search_locations=[str(package)]
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
         assert spec is not None
         assert spec.loader is not None
-        sys.modules["conformance"] = module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
 
 

@@ -37,7 +37,9 @@ def test_each_requirement_is_broken_by_a_witness() -> None:
 
 def test_the_table_names_each_broken_implementation() -> None:
     source = (REFERENCE / "mori" / "witnesses.py").read_text(encoding="utf-8")
+    guards = (REFERENCE.parent / "guarding.py").read_text(encoding="utf-8")
     classes = re.findall(r"^class ([A-Z]\w+)\(", source, re.MULTILINE)
+    classes += re.findall(r"^class ([A-Z]\w+)\(OverflowGuard\)", guards, re.MULTILINE)
     names = {re.sub(r"(?<!^)([A-Z])", r"-\1", name).lower() for name in classes}
     assert names == WITNESSES.keys()
 
@@ -45,11 +47,11 @@ def test_the_table_names_each_broken_implementation() -> None:
 def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     """What runs in the wheel's environment must do without the driver's packages."""
     folder = REFERENCE.parent
-    modules = ("cases", "encoding", "experts", "observations", "device", "playing", "rank_program")
+    modules = ("cases", "encoding", "experts", "observations", "device", "guarding", "playing", "rank_program")
     for name in modules:
         text = (folder / f"{name}.py").read_text(encoding="utf-8")
         found = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
-        allowed = {"torch", "numpy", "mori", "__future__", *sys.stdlib_module_names}
+        allowed = {"torch", "numpy", "mori", "moriep", "__future__", *sys.stdlib_module_names}
         outside = {item for item in found if item.split(".")[0] not in allowed}
         assert outside <= {f"conformance.suite.{other}" for other in modules}, name
 

@@ -188,7 +188,8 @@ class EpDispatchCombineOp:
         semantics.check_ids(int(indices.shape[0]), self._dispatched)
         sources = self._sources if routing is None else routing.sources
         rows = len(sources)
-        returned: list[Returned] = _gather(Returned(sources, input[:rows], weights[:rows]))
+        given = torch.zeros(rows, config.num_experts_per_token) if weights is None else weights[:rows]
+        returned: list[Returned] = _gather(Returned(sources, input[:rows], given))
         out = torch.zeros(config.max_num_inp_token_per_rank, config.hidden_dim, dtype=input.dtype)
         out_weights = torch.zeros(config.max_num_inp_token_per_rank, config.num_experts_per_token)
         for token in range(self._dispatched):
