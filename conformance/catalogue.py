@@ -35,6 +35,7 @@ GROUPS = {
     "LNC": "launch geometry",
     "MEM": "memory",
     "CON": "consumers, as they call it",
+    "GRD": "moriep's dispatcher and its overflow guard on this release",
 }
 _VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 _ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")

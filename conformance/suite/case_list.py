@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from conformance.consumers import SITUATIONS
 from conformance.suite.cases import Case
 
@@ -12,6 +16,15 @@ _ROUND = Case("uniform", tokens=((7, 5), (3, 6)), scale_dim=4, scale_type_size=4
 # W·M = 32; arrivals at rank 0 are what all ranks send.
 _TO_ONE = Case("to-one", pattern="all_to_one", tokens=((16, 16),), rounds=1, dirty=False)
 _OVERFLOW = _TO_ONE.with_(alone=True, play="round_trip", rounds=2)
+
+
+def _guarded(name: str, *, seed: int, rounds: int = 16, **values: Any) -> Case:
+    """Random numbers of tokens, the whole range, through moriep's dispatcher."""
+    world_size, most = values.get("world_size", 2), values.get("most_tokens", 16)
+    counts = np.random.default_rng(seed).integers(0, most + 1, (rounds, world_size)).tolist()
+    tokens = tuple(tuple(row) for row in counts)
+    return Case(name, play="guarded", rounds=rounds, seed=seed, alone=True, tokens=tokens, **values)
+
 
 _LIST = (
     _ROUND,
@@ -51,6 +64,48 @@ _LIST = (
     _OVERFLOW.with_(name="overflow-far", cap=8),
     _OVERFLOW.with_(name="overflow-one-sender", cap=8, tokens=((0, 16),)),
     _OVERFLOW.with_(name="overflow-skewed", cap=8, pattern="skewed", tokens=((12, 12),)),
+    _guarded("guard-uniform", seed=101, cap=18),
+    _guarded("guard-skewed", seed=102, cap=12, pattern="skewed"),
+    _guarded("guard-same-rank", seed=103, cap=9, pattern="same_rank"),
+    _guarded("guard-full", seed=104, cap=0),
+    _guarded("guard-four-ranks", seed=105, rounds=12, cap=14, world_size=4, most_tokens=8),
+    # The edges: one below, exactly full, one above, the same for each rank as receiver.
+    Case(
+        "guard-edge",
+        play="guarded",
+        pattern="all_to_one",
+        cap=20,
+        tokens=((10, 9), (10, 10), (11, 10), (16, 4), (4, 16), (16, 5), (16, 16), (0, 16)),
+        rounds=8,
+        alone=True,
+    ),
+    Case(
+        "guard-edge-last",
+        play="guarded",
+        pattern="all_to_one",
+        target=1,
+        cap=20,
+        tokens=((10, 9), (10, 10), (11, 10), (16, 4), (4, 16), (16, 5), (16, 16), (0, 16)),
+        rounds=8,
+        alone=True,
+    ),
+    # Combine stages by sender: how many tokens a rank has decides, and where they go.
+    _guarded("guard-external", seed=106, cap=26, combine_input="external"),
+    _guarded("guard-external-skewed", seed=107, cap=24, combine_input="external", pattern="skewed"),
+    Case(
+        "guard-external-edge",
+        play="guarded",
+        pattern="all_to_one",
+        target=1,
+        cap=24,
+        combine_input="external",
+        # 24 rows of 156 bytes hold 29 rows of 128: 13 tokens are inside, 14 are not.
+        tokens=((13, 11), (14, 10), (11, 13), (10, 14), (12, 12), (1, 14)),
+        rounds=6,
+        alone=True,
+    ),
+    _guarded("guard-free", seed=108, cap=20, guard="free"),
+    _guarded("guard-free-four-ranks", seed=109, rounds=12, cap=18, world_size=4, most_tokens=8, guard="free"),
     Case("one-block-one-warp", block_num=1, warps_per_block=1, tokens=((7, 5), (16, 16))),
     Case("sglang-geometry", block_num=80, warps_per_block=16, tokens=((7, 5), (3, 6))),
     Case("odd-warps", block_num=3, warps_per_block=5, tokens=((7, 5), (3, 6))),

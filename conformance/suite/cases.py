@@ -44,6 +44,8 @@ PLAYS = {
     "routing": ("dispatch_routing", "combine_routing"),
     "replay": ("dispatch_routing", "combine_routing", "replay", "combine_routing"),
     "construct": (),
+    # Through moriep's dispatcher and its overflow guard: what does not fit is refused, and the round has no combine.
+    "guarded": ("guarded_dispatch", "guarded_combine"),
 }
 
 
@@ -66,6 +68,7 @@ class Case:
         play: one of PLAYS; rounds: how often.
         kernel_type, block_num, warps_per_block, gpus_per_node, external_input, quant_type: as the config's fields are called;
             gpus_per_node None means the world size.
+        guard, combine_input: of moriep's dispatcher, for the play `guarded`.
         dirty: fill the output views between rounds.
         alone: may end the ranks: run it in processes of its own.
         seed: of everything random.
@@ -93,6 +96,8 @@ class Case:
     gpus_per_node: int | None = None
     external_input: bool = True
     quant_type: str = "none"
+    guard: str = "exact"
+    combine_input: str = "auto"
     dirty: bool = True
     alone: bool = False
     seed: int = 1

@@ -12,6 +12,13 @@ from functools import partial
 
 from conformance.consumers import SITUATIONS, consumer_finding
 from conformance.suite.cases import Case
+from conformance.suite.guard_judges import (
+    EXACT_CASES,
+    EXTERNAL_CASES,
+    FREE_CASES,
+    judge_corruption,
+    judge_refusals,
+)
 from conformance.suite.launch import Outcome
 from conformance.suite.observations import Observation
 from conformance.suite.oracle import Discrepancy, World, check_combine, check_dispatch, check_guards, make_world
@@ -396,6 +403,24 @@ def _loud(outcomes: Outcomes) -> Finding:
     return Finding(worst, message or "; ".join(lines), tuple(lines))
 
 
+def _guarded(*parts: Callable[[Outcome], Finding]) -> Judge:
+    """A judge of cases that were played through the guard: every part has to be content with every case."""
+
+    def look(outcomes: Outcomes) -> Finding:
+        unfinished = _unfinished(outcomes)
+        if unfinished is not None:
+            return unfinished
+        findings = [part(outcome) for outcome in outcomes.values() for part in parts]
+        worst = next((item for item in findings if item.verdict is not Verdict.PASS), None)
+        return worst or Finding(Verdict.PASS, "; ".join(item.message for item in findings))
+
+    return look
+
+
+_check("GRD-1", *EXACT_CASES)(_guarded(judge_corruption))
+_check("GRD-2", *EXACT_CASES)(_guarded(judge_refusals))
+_check("GRD-3", *EXTERNAL_CASES)(_guarded(judge_corruption, judge_refusals))
+_check("GRD-4", *FREE_CASES)(_guarded(judge_corruption, judge_refusals))
 _check("OVF-7", "overflow-by-one")(_loud)
 _check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
 _check("OVF-9", "ll-overflow-by-one")(_loud)

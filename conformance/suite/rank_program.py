@@ -24,7 +24,7 @@ def _make_importable() -> None:
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != package / "suite"]
     for name in ("conformance", "moriep"):
         folder = package.parent / name
-        if name in sys.modules:
+        if name in sys.modules or not folder.is_dir():
             continue
         spec = importlib.util.spec_from_file_location(
             name, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -84,6 +84,12 @@ WITNESSES: dict[str, str] = {
     "hangs-on-overflow": "OVF-7",
     "crashes-on-overflow": "OVF-7",
     "low-latency-has-no-check": "OVF-9",
+    "lets-one-too-many-through": "GRD-1",
+    "looks-at-the-first-rank-only": "GRD-1",
+    "refuses-a-full-buffer": "GRD-2",
+    "forgets-the-staging-rows": "GRD-3",
+    "refuses-every-cap": "GRD-3",
+    "believes-in-the-mean": "GRD-4",
     "handle-forgets-rows": "RTE-2",
     "replay-moves-no-payload": "RTE-3",
     "replay-reverses-rows": "RTE-3",
@@ -91,6 +97,8 @@ WITNESSES: dict[str, str] = {
     "needs-many-blocks": "LNC-2",
     "asserts-an-even-number-of-warps": "LNC-3",
 }
+# Broken guards on a correct implementation; the others are broken implementations.
+GUARD_WITNESSES = frozenset(name for name, requirement in WITNESSES.items() if requirement.startswith("GRD-"))
 # They end their ranks, or leave one of them waiting: each needs a run of its own.
 ALONE = frozenset({"hangs-on-overflow", "crashes-on-overflow", "refuses-to-replay-nothing"})
 
@@ -118,7 +126,8 @@ class WitnessResult:
 def _jobs(witness: str, names: Sequence[str]) -> list[Job]:
     # The reference refuses; only those that end their ranks need processes of their own.
     alone = witness in ALONE
-    return [Job(CASES[name].with_(alone=alone), {"MORI_REFERENCE_WITNESS": witness}) for name in names]
+    variables = {"CONFORMANCE_GUARD_WITNESS" if witness in GUARD_WITNESSES else "MORI_REFERENCE_WITNESS": witness}
+    return [Job(CASES[name].with_(alone=alone), variables) for name in names]
 
 
 def run_witnesses(

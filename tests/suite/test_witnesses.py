@@ -41,7 +41,9 @@ def test_each_requirement_is_broken_by_a_witness() -> None:
 
 def test_the_table_names_each_broken_implementation() -> None:
     source = (REFERENCE / "mori" / "witnesses.py").read_text(encoding="utf-8")
+    guards = (REFERENCE.parent / "guarding.py").read_text(encoding="utf-8")
     classes = re.findall(r"^class ([A-Z]\w+)\(", source, re.MULTILINE)
+    classes += re.findall(r"^class ([A-Z]\w+)\(OverflowGuard\)", guards, re.MULTILINE)
     names = {re.sub(r"(?<!^)([A-Z])", r"-\1", name).lower() for name in classes}
     assert names == WITNESSES.keys() | {LENIENT}
 
@@ -51,7 +53,7 @@ def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     folder = REFERENCE.parent
     modules = (
         *("calling", "calls", "cases", "encoding", "experts", "observations"),
-        *("device", "playing", "rank_program", "rank_server"),
+        *("device", "guarding", "playing", "rank_program", "rank_server"),
     )
     for name in modules:
         text = (folder / f"{name}.py").read_text(encoding="utf-8")
