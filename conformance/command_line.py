@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import moriep
+from conformance.commands.plan_options import add_plan_options, run_plan
 from moriep.errors import MoriEPError
 
 __all__ = ["main"]
@@ -29,6 +30,7 @@ _EPILOG = """\
 examples:
   moriep diff 1.2.2 1.2.3            what changes when the pin moves
   moriep check --wheel 1.2.4         what that release does to SGLang's arguments under this environment
+  moriep plan --release 1.2.4        what a receive cap saves, and how likely it overflows
   moriep env                         every SGLANG_MORI_* variable, and whether its value is sound
   moriep survey 1.2.4                everything that the wheel's files say
   moriep timeline --area "overflow assertion"   when it came and went, over the nightlies
@@ -82,6 +84,9 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--architecture", default="gfx942", help="the GPU (default: gfx942)")
     check.add_argument("--strict", action="store_true", help="count dropped arguments as failures")
 
+    plan = _add(commands, "plan", "memory against risk for the receive cap (prealloc)", _plan)
+    add_plan_options(plan)
+
     env = _add(commands, "env", "the SGLANG_MORI_* variables: table, and validation of this environment", _env)
     env.add_argument("--world-size", type=int, help="ranks of the group, which bounds some variables")
     env.add_argument("--markdown", action="store_true", help="print the reference page instead")
@@ -96,7 +101,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    if name != "env":
+    if name not in ("env", "plan"):
         parser.add_argument(
             "--matrix", type=Path, metavar="FILE", help="matrix file (default: matrix.toml here or above)"
         )
@@ -142,6 +147,10 @@ def _check(arguments: argparse.Namespace) -> int:
         architecture=arguments.architecture,
     )
     return check(arguments.matrix, arguments.wheel, question, strict=arguments.strict, json_output=arguments.json)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    return run_plan(arguments)
 
 
 def _env(arguments: argparse.Namespace) -> int:

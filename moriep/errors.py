@@ -15,6 +15,7 @@ __all__ = [
     "CompatibilityError",
     "ConfigurationError",
     "EnvironmentVariableError",
+    "MissingLibraryError",
     "MoriEPError",
     "MoriNotInstalledError",
     "VariableProblem",
@@ -51,6 +52,10 @@ class CompatibilityError(MoriEPError, TypeError):
 
 class MoriNotInstalledError(CompatibilityError, ImportError):
     """There is no `mori` to judge, or the installed module of that name is not AMD's."""
+
+
+class MissingLibraryError(MoriEPError, ImportError):
+    """An optional library that this question needs is not installed; the message names the extra."""
 
 
 @dataclass(frozen=True)
