@@ -82,7 +82,7 @@ class IndependentTokens:
 
     @property
     def mean(self) -> float:
-        return self.senders * self.tokens * max(self.probabilities)
+        return float(self.senders * self.tokens * max(self.probabilities))
 
     def any_above(self, rows: int) -> Odds:
         return self._any(rows, self.senders * self.tokens, 1)
@@ -189,7 +189,7 @@ class RecordedSteps:
 
     @property
     def mean(self) -> float:
-        return max(self._means)
+        return float(max(self._means))
 
     def any_above(self, rows: int) -> Odds:
         seen = sum(1 for most in self._most if most > rows)
