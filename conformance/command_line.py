@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import moriep
+from conformance.commands.plan_options import add_plan_options, run_plan
 from moriep.errors import MoriEPError
 
 __all__ = ["main"]
@@ -29,6 +30,8 @@ _EPILOG = """\
 examples:
   moriep diff 1.2.2 1.2.3            what changes when the pin moves
   moriep check --wheel 1.2.4         what that release does to SGLang's arguments under this environment
+  moriep plan --release 1.2.4        what a receive cap saves, and how likely it overflows
+  moriep check serving/              what every stable release does to the calls in that folder
   moriep env                         every SGLANG_MORI_* variable, and whether its value is sound
   moriep survey 1.2.4                everything that the wheel's files say
   moriep timeline --area "overflow assertion"   when it came and went, over the nightlies
@@ -64,10 +67,26 @@ def build_parser() -> argparse.ArgumentParser:
     timeline.add_argument("--subject", metavar="TEXT", help="only subjects that contain this text")
     timeline.add_argument("--python", default="cp310", metavar="TAG", help="Python tag of the wheels (default: cp310)")
 
-    check = _add(commands, "check", "what a release does to SGLang's arguments under this environment", _check)
-    check.add_argument(
-        "--wheel", metavar="WHEEL", help="a wheel of the matrix or a wheel file (default: the installed mori)"
+    check = _add(
+        commands,
+        "check",
+        "what releases do to your own calls (PATH), or to SGLang's arguments under this environment",
+        _check,
     )
+    check.add_argument(
+        "paths", nargs="*", metavar="PATH", help="Python files, folders or module names with calls of MORI-EP to judge"
+    )
+    check.add_argument(
+        "--wheel",
+        "--release",
+        action="append",
+        default=[],
+        dest="wheels",
+        metavar="WHEEL",
+        help="a wheel of the matrix or a wheel file; with PATH also a group, and may be repeated (default: with PATH stable, "
+        "else the installed mori)",
+    )
+    check.add_argument("--github", action="store_true", help="with PATH: print annotations for GitHub Actions")
     check.add_argument("--world-size", type=int, default=8, help="ranks of the expert-parallel group (default: 8)")
     check.add_argument("--hidden-size", type=int, default=7168, help="values per token (default: 7168)")
     check.add_argument("--experts", type=int, default=256, help="routed experts over all ranks (default: 256)")
@@ -80,7 +99,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--low-latency", action="store_true", help="the server runs its low-latency mode")
     check.add_argument("--architecture", default="gfx942", help="the GPU (default: gfx942)")
-    check.add_argument("--strict", action="store_true", help="count dropped arguments as failures")
+    check.add_argument("--strict", action="store_true", help="count dropped arguments and warnings as failures")
+
+    plan = _add(commands, "plan", "memory against risk for the receive cap (prealloc)", _plan)
+    add_plan_options(plan)
 
     env = _add(commands, "env", "the SGLANG_MORI_* variables: table, and validation of this environment", _env)
     env.add_argument("--world-size", type=int, help="ranks of the group, which bounds some variables")
@@ -96,7 +118,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    if name != "env":
+    if name not in ("env", "plan"):
         parser.add_argument(
             "--matrix", type=Path, metavar="FILE", help="matrix file (default: matrix.toml here or above)"
         )
@@ -130,7 +152,18 @@ def _timeline(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from conformance.commands.check import Question, check
+    if arguments.paths:
+        from conformance.commands.check_calls import check_calls
+
+        return check_calls(
+            arguments.matrix,
+            arguments.paths,
+            arguments.wheels or ["stable"],
+            strict=arguments.strict,
+            github=arguments.github,
+            json_output=arguments.json,
+        )
+    from conformance.commands.check import Question, check, one_name
 
     question = Question(
         world_size=arguments.world_size,
@@ -141,7 +174,13 @@ def _check(arguments: argparse.Namespace) -> int:
         low_latency=arguments.low_latency,
         architecture=arguments.architecture,
     )
-    return check(arguments.matrix, arguments.wheel, question, strict=arguments.strict, json_output=arguments.json)
+    return check(
+        arguments.matrix, one_name(arguments.wheels), question, strict=arguments.strict, json_output=arguments.json
+    )
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    return run_plan(arguments)
 
 
 def _env(arguments: argparse.Namespace) -> int:

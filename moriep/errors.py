@@ -18,6 +18,7 @@ __all__ = [
     "EnvironmentVariableError",
     "GroupMismatchError",
     "InputError",
+    "MissingLibraryError",
     "MoriEPError",
     "MoriNotInstalledError",
     "ReceiveOverflowError",
@@ -56,6 +57,10 @@ class CompatibilityError(MoriEPError, TypeError):
 
 class MoriNotInstalledError(CompatibilityError, ImportError):
     """There is no `mori` to judge, or the installed module of that name is not AMD's."""
+
+
+class MissingLibraryError(MoriEPError, ImportError):
+    """An optional library that this question needs is not installed; the message names the extra."""
 
 
 @dataclass(frozen=True)

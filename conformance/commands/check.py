@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,10 +14,11 @@ from moriep.compatibility import installed_surface
 from moriep.configuration import ModelDescription, configure
 from moriep.consequences import explain
 from moriep.environment import Environment
+from moriep.errors import ConfigurationError
 from moriep.surface import Surface
 from moriep.vocabulary import WeightQuantization
 
-__all__ = ["Question", "check"]
+__all__ = ["Question", "check", "one_name"]
 
 # What SGLang passes to the op's methods besides tensors (facts of its dispatcher, normal and low-latency mode).
 _NORMAL_CALLS = {"dispatch": ("call_local_expert_count",)}
@@ -34,6 +36,17 @@ class Question:
     weights: Literal["none", "fp8", "fp4"]
     low_latency: bool
     architecture: str
+
+
+def one_name(names: Sequence[str]) -> str | None:
+    """The wheel to ask about; None for the installed mori.
+
+    Raises:
+        ConfigurationError: several.
+    """
+    if len(names) > 1:
+        raise ConfigurationError("--wheel: name one wheel, or give the PATH of the calls to judge against several")
+    return names[0] if names else None
 
 
 def check(matrix_file: Path | None, wheel: str | None, question: Question, *, strict: bool, json_output: bool) -> int:
