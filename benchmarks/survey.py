@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import json
 import os
 import subprocess
@@ -75,6 +76,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="measurements of each kind (default: 3)")
     parser.add_argument("--download", action="store_true", help="download all wheels for comparison (about 900 MB)")
     arguments = parser.parse_args()
+    compileall.compile_dir(ROOT / "conformance", quiet=1)  # as an installed package is
+    compileall.compile_dir(ROOT / "moriep", quiet=1)
     whole_seconds = asyncio.run(download()) if arguments.download else None
     print(
         f"{'':6} {'seconds':>8} {'+imports':>8} {'processor':>9} {'requests':>8} {'MB read':>8} {'of MB':>6} {'peak MB':>8}"

@@ -26,6 +26,7 @@ _END_SIGNATURE = b"PK\x05\x06"
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENTRY = struct.Struct("<HH4xIIIHHH8xI")
+_LENGTHS = struct.Struct("<HHH")
 _END_SIZE = 22
 _HEAD = 3 * 1024
 _STEP = 6 * 1024  # how much more of the directory is read while the hole still touches wanted entries
@@ -74,20 +75,10 @@ def _expected_tail(size: int) -> int:
     return min(40 * 1024, 22_900 + max(0, size - 5_500_000) * 5 // 2000)
 
 
-def _check_name(name: str, what: str) -> None:
-    if name[0:1] == "/" or "\\" in name or "\0" in name or (".." in name and ".." in name.split("/")):
-        raise WheelError(f"{what}: refuses the wheel: it holds the unsafe file name {name!r}")
-
-
-def _entry(data: bytes, position: int, what: str) -> tuple[Member, int] | None:
-    """The entry at `position` and where the next begins; None if it is not whole."""
-    if position + 46 > len(data):
-        return None
-    flags, method, crc, compressed, size, name_length, extra, comment, offset = _ENTRY.unpack_from(data, position + 8)
-    following = position + 46 + name_length + extra + comment
-    if following > len(data):
-        return None
-    raw = data[position + 46 : position + 46 + name_length]
+def _checked_member(data: bytes, position: int, stop: int, what: str) -> Member:
+    """The entry at `position`, whose name ends at `stop`."""
+    flags, method, crc, compressed, size, _, _, _, offset = _ENTRY.unpack_from(data, position + 8)
+    raw = data[position + 46 : stop]
     try:
         name = raw.decode("utf-8" if flags & 0x800 else "ascii")
     except UnicodeDecodeError as error:
@@ -96,19 +87,24 @@ def _entry(data: bytes, position: int, what: str) -> tuple[Member, int] | None:
         raise WheelError(f"{what}: {name} uses zip64, which no wheel of this size needs")
     if flags & 0x1:
         raise WheelError(f"{what}: {name} is encrypted")
-    _check_name(name, what)
-    return Member(name, crc, compressed, size, offset, method), following
+    if name[0:1] == "/" or "\\" in name or "\0" in name or (".." in name and ".." in name.split("/")):
+        raise WheelError(f"{what}: refuses the wheel: it holds the unsafe file name {name!r}")
+    return Member(name, crc, compressed, size, offset, method)
 
 
 def _entries_from(data: bytes, position: int, what: str) -> tuple[list[Member], int]:
     """Whole entries from `position` on, and where they end."""
     found: list[Member] = []
-    while data[position : position + 4] == _ENTRY_SIGNATURE:
-        parsed = _entry(data, position, what)
-        if parsed is None:
+    last = len(data) - 46
+    # A hundred wheels have forty thousand entries, so this loop calls no more than it must.
+    while position <= last and data[position : position + 4] == _ENTRY_SIGNATURE:
+        name_length, extra, comment = _LENGTHS.unpack_from(data, position + 28)
+        name_stop = position + 46 + name_length
+        following = name_stop + extra + comment
+        if following > len(data):
             break
-        found.append(parsed[0])
-        position = parsed[1]
+        found.append(_checked_member(data, position, name_stop, what))
+        position = following
     return found, position
 
 

@@ -1,17 +1,36 @@
 # SPDX-License-Identifier: MIT
 """Turns one file's bytes into a small value.
 
-Runs in worker processes: equal files of different wheels (most of them, from one nightly to the next) are read and parsed
-once, and the parsers are imported where they are used, not in the process that waits for the network.
+Runs in worker processes, so it imports little: equal files of different wheels (most of them, from one nightly to the next)
+are read and parsed once, and the parsers are imported where they are used, not in the process that waits for the network.
 """
 
 from __future__ import annotations
+
+import gc
 
 from conformance.errors import WheelError
 from conformance.survey.members import CONSTANTS, EXPORTS, MAIN_MODULE, V2_MODULE, source_path
 from conformance.survey.pieces import Extract
 
-__all__ = ["extract"]
+__all__ = ["extract", "extract_all", "import_python_parser", "import_source_parser"]
+
+
+def import_python_parser() -> None:
+    """First work of the process that reads Python."""
+    gc.disable()  # a short life full of syntax trees: looking for cycles in them costs more than their memory
+    import conformance.survey.python_source  # noqa: F401
+
+
+def import_source_parser() -> None:
+    """First work of the process that reads C++."""
+    gc.disable()
+    import conformance.survey.kernel_source  # noqa: F401
+
+
+def extract_all(files: list[tuple[str, bytes]]) -> list[Extract]:
+    """What each of the files says, in their order."""
+    return [extract(name, data) for name, data in files]
 
 
 def extract(name: str, data: bytes) -> Extract:

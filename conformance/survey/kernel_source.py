@@ -50,6 +50,7 @@ def _text(node: tree_sitter.Node) -> str:
     return (node.text or b"").decode("utf-8", "replace")
 
 
+@lru_cache(maxsize=4096)  # from one release to the next most functions stay as they were
 def strip_comments(code: str) -> str:
     """The code without comments, all whitespace collapsed to single blanks. String literals stay as they are."""
     without = _COMMENT_OR_STRING.sub(lambda match: match.group(1) or " ", code)
@@ -86,14 +87,17 @@ def _assertion(call: tree_sitter.Node) -> tuple[str, str]:
     return match.group(1), message
 
 
+@lru_cache(maxsize=4096)
+def _source_function(name: str, code: str) -> SourceFunction:
+    return SourceFunction(name, hashlib.sha256(code.encode()).hexdigest()[:16], frozenset(_WORD.findall(code)))
+
+
 def _functions(nodes: list[tree_sitter.Node]) -> Iterator[tuple[SourceFunction, tree_sitter.Node]]:
     for node in nodes:
         name = _function_name(node)
         if name is None:
             continue
-        code = strip_comments(_text(node))
-        digest = hashlib.sha256(code.encode()).hexdigest()[:16]
-        yield SourceFunction(name.rsplit("::", 1)[-1], digest, frozenset(_WORD.findall(code))), node
+        yield _source_function(name.rsplit("::", 1)[-1], strip_comments(_text(node))), node
 
 
 def parse_enumerators(code: str) -> dict[str, dict[str, int]]:

@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import griffe
@@ -19,7 +20,7 @@ from moriep.surface import ClassSurface, Field, Method, Parameter, ParameterKind
 
 __all__ = ["environment_variables", "exported_names", "parse_ops_module", "string_constants"]
 
-_ENVIRONMENT = re.compile(r"""["'](MORI_[A-Z0-9_]+)["']""")
+_ENVIRONMENT = re.compile(r"""(MORI_[A-Z0-9_]+)["']""")  # begins with plain text, which `re` finds ten times as fast
 _COMMENT_OR_STRING = re.compile(
     r"""#[^\n]*|(\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""", re.DOTALL
 )
@@ -36,7 +37,8 @@ _PARAMETER_KINDS: dict[griffe.ParameterKind, ParameterKind] = {
 
 def environment_variables(code: str) -> set[str]:
     """MORI_* names that occur as string literals: every way of reading the environment needs one."""
-    return set(_ENVIRONMENT.findall(code))
+    found = _ENVIRONMENT.finditer(code) if "MORI_" in code else ()
+    return {match.group(1) for match in found if code[match.start() - 1 : match.start()] in ('"', "'")}
 
 
 def _parse(path: str, code: str) -> ast.Module:
@@ -102,7 +104,7 @@ def _raise_statements(method: ast.FunctionDef) -> Iterator[ast.Raise]:
 
 def _method_facts(lines: list[str], owner: ast.ClassDef, method: ast.FunctionDef) -> _MethodFacts:
     text = "\n".join(lines[method.lineno - 1 : method.end_lineno])
-    helpers = re.findall(rf"\b(?:self|cls|{owner.name})\.(_\w+)", text)
+    helpers = re.findall(rf"\b(?:self|cls|{owner.name})\.(_\w+)", text) if "._" in text else []
     raised = (
         [ast.unparse(node.exc) for node in _raise_statements(method) if node.exc is not None]
         if "raise " in text
@@ -137,7 +139,12 @@ def _digest(lines: list[str], node: ast.FunctionDef) -> str:
     """Covers signature and code, not comments, docstring or layout."""
     signature = "\n".join(lines[node.lineno - 1 : node.body[0].lineno - 1])
     code = "\n".join(lines[_first_code_line(node) - 1 : node.end_lineno])
-    text = _COMMENT_OR_STRING.sub(lambda match: match.group(1) or " ", signature + "\n" + code)
+    return _text_digest(signature + "\n" + code)
+
+
+@lru_cache(maxsize=4096)  # from one release to the next most methods stay as they were
+def _text_digest(code: str) -> str:
+    text = _COMMENT_OR_STRING.sub(lambda match: match.group(1) or " ", code)
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:16]
 
 

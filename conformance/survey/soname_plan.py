@@ -4,7 +4,8 @@
 An answer costs 4 to 40 KB of most libraries, 150 to 220 KB of the Python bindings, and the whole of a library that `patchelf`
 rewrote. What a library needs changes a few times a year. So by default a library is read where that changes: in every
 stable wheel, and among the nightlies by narrowing the stretch between two that differ, until neighbours are known on both
-sides of each change. Between two equal ends nothing is read, and nothing is claimed. Depth `all` reads every library.
+sides of each change. The costly libraries are read first where cheap ones change, and where their own size jumps. Between
+two equal ends nothing is read, and nothing is claimed. Depth `all` reads every library.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ _SMALL_BINDINGS = 1_000_000
 
 _BINDINGS = re.compile(r"/libmori_pybinds\.so$")
 
-_PARTS = 4
+_SCOUT_LIMIT = 24 * 1024
+"""A library whose answer costs more compressed bytes than this is looked at where cheaper ones were seen to change."""
+
+_GREAT_JUMP = 1.2
+_PARTS = 8
 _CONTENT_HASH = re.compile(r"-[0-9a-f]{8}(?=\.)")
 _Identity = tuple[str, int, int, int]
 _Answer = tuple[str, ...] | None
@@ -88,7 +93,7 @@ class _Reading:
             return self.answers[identity]
         self._under_way[identity] = asyncio.get_running_loop().create_future()
         try:
-            answer, _ = await read_sonames(holder.reader, holder.member, guess=_expected_bytes(holder.member))
+            answer, _ = await read_sonames(holder.reader, holder.member, guess=_expected_bytes(holder))
             self.answers[identity] = answer
         except WheelError:
             self.answers[identity] = None  # the wheel's own failure is found and told where its files are read
@@ -117,8 +122,11 @@ async def read_libraries(
     return dict(result)
 
 
-def _expected_bytes(member: Member) -> int:
+def _expected_bytes(holder: _Holder) -> int:
     """Compressed bytes that probably hold the answer."""
+    member = holder.member
+    if holder.rewritten:
+        return member.compressed_size  # `patchelf` put the table at the end
     share = _ANSWER_SHARE.get(member.name.rsplit("/", 1)[-1], 0.0)
     if _BINDINGS.search(member.name) and member.compressed_size < _SMALL_BINDINGS:
         share /= 2
@@ -128,6 +136,62 @@ def _expected_bytes(member: Member) -> int:
 def _without_hashes(answer: _Answer) -> _Answer:
     """`auditwheel` puts a hash of the content into the names of bundled libraries: another build, the same need."""
     return None if answer is None else tuple(_CONTENT_HASH.sub("", name) for name in answer)
+
+
+def _is_costly(run: Sequence[_Holder]) -> bool:
+    """True if an answer costs so much that looking elsewhere first pays."""
+    return _expected_bytes(run[len(run) // 2]) > _SCOUT_LIMIT
+
+
+def _size_jump(run: Sequence[_Holder]) -> int | None:
+    """Position before the greatest change of size between neighbours, None if there is no great one.
+
+    Linking another library in, or no longer, shows in the size: gRPC tripled that of the bindings.
+    """
+    ratios = [
+        max(before.member.compressed_size, after.member.compressed_size)
+        / max(1, min(before.member.compressed_size, after.member.compressed_size))
+        for before, after in pairwise(run)
+    ]
+    return ratios.index(max(ratios)) if max(ratios) > _GREAT_JUMP else None
+
+
+async def _narrow(
+    reading: _Reading, run: Sequence[_Holder], places: Sequence[int] = (), *, jump: bool = True
+) -> list[int]:
+    """Read the ends, and between two that differ look on, several at once: rounds cost more time than requests.
+
+    Args:
+        places: positions to read first, besides the ends; none for evenly spread ones.
+        jump: look where the size jumps before looking at evenly spread positions.
+
+    Returns:
+        The positions behind which the answer changes.
+    """
+    last = len(run) - 1
+    if not places and jump and (position := _size_jump(run) if last > 2 else None) is not None:
+        places = (position, position + 1)
+    if not places:
+        parts = min(2 if run[0].member.compressed_size > _COSTLY_LIMIT * 4 else _PARTS, last)
+        places = [round(step * last / max(parts, 1)) for step in range(parts + 1)]
+    else:
+        jump = False
+    positions = sorted({0, *places, last})
+    answers = await asyncio.gather(*(reading.read(run[position]) for position in positions))
+    changed = [
+        (start, stop)
+        for (start, first), (stop, then) in pairwise(zip(positions, answers, strict=True))
+        if _without_hashes(first) != _without_hashes(then)
+    ]
+    deeper = await asyncio.gather(
+        *(_narrow(reading, run[start : stop + 1], jump=jump) for start, stop in changed if stop - start > 1)
+    )
+    inner = iter(deeper)
+    return [
+        position
+        for start, stop in changed
+        for position in ([start + item for item in next(inner)] if stop - start > 1 else [start])
+    ]
 
 
 async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
@@ -142,21 +206,26 @@ async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
             series[holder.wheel.python, holder.member.name].append(holder)
         else:
             stable.append(holder)
+    # Whether a wheel carries foreign libraries stands in its directory: a change that need not be searched for.
+    runs = [list(run) for line in series.values() for _, run in groupby(line, key=lambda holder: holder.rewritten)]
+    scouts = [run for run in runs if not _is_costly(run)]
+    others = [run for run in runs if _is_costly(run)]
 
-    async def narrow(run: Sequence[_Holder]) -> None:
-        """Read the ends, and between two that differ look on, several at once: rounds cost more time than requests."""
-        costly = run[0].member.compressed_size > _COSTLY_LIMIT * 4
-        parts = min(2 if costly else _PARTS, len(run) - 1)
-        positions = sorted({round(step * (len(run) - 1) / max(parts, 1)) for step in range(parts + 1)})
-        answers = await asyncio.gather(*(reading.read(run[position]) for position in positions))
+    async def look_where_scouts_found() -> None:
+        """Another build changes several libraries: the cheap ones show where the costly ones are worth a look."""
+        found = await asyncio.gather(*(_narrow(reading, run) for run in scouts))
+        edges = {
+            wheel.order
+            for run, positions in zip(scouts, found, strict=True)
+            for position in positions
+            for wheel in (run[position].wheel, run[position + 1].wheel)
+        }
         await asyncio.gather(
             *(
-                narrow(run[start : stop + 1])
-                for (start, first), (stop, last) in pairwise(zip(positions, answers, strict=True))
-                if stop - start > 1 and _without_hashes(first) != _without_hashes(last)
+                _narrow(reading, run, [index for index, holder in enumerate(run) if holder.wheel.order in edges])
+                for run in others
             )
         )
 
-    # Whether a wheel carries foreign libraries stands in its directory: a change that need not be searched for.
-    runs = [list(run) for line in series.values() for _, run in groupby(line, key=lambda holder: holder.rewritten)]
-    await asyncio.gather(*(reading.read(holder) for holder in stable), *(narrow(run) for run in runs))
+    ends = [run[position] for run in others for position in (0, -1)]
+    await asyncio.gather(*(reading.read(holder) for holder in (*stable, *ends)), look_where_scouts_found())

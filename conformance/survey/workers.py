@@ -8,32 +8,16 @@ working on their imports while the first answers of the index are under way.
 from __future__ import annotations
 
 import asyncio
-import gc
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from types import TracebackType
 
+from conformance.survey.extract import extract_all, import_python_parser, import_source_parser
 from conformance.survey.members import source_path
 from conformance.survey.pieces import Extract
 
 __all__ = ["Workers"]
-
-
-def _warm_python() -> None:
-    gc.disable()  # a short life full of syntax trees: looking for cycles in them costs more than their memory
-    import griffe  # noqa: F401
-
-
-def _warm_sources() -> None:
-    gc.disable()
-    import tree_sitter_cpp  # noqa: F401
-
-
-def _parse(files: list[tuple[str, bytes]]) -> list[Extract]:
-    from conformance.survey.extract import extract
-
-    return [extract(name, data) for name, data in files]
 
 
 class Workers:
@@ -44,8 +28,8 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         self._python = ProcessPoolExecutor(max_workers=1, mp_context=context)
         self._sources = ProcessPoolExecutor(max_workers=1, mp_context=context)
-        self._python.submit(_warm_python)
-        self._sources.submit(_warm_sources)
+        self._python.submit(import_python_parser)
+        self._sources.submit(import_source_parser)
 
     def __enter__(self) -> Workers:
         return self
@@ -62,7 +46,8 @@ class Workers:
         sources = [item for item in files if source_path(item[0]) is not None]
         python = [item for item in files if source_path(item[0]) is None]
         from_sources, from_python = await asyncio.gather(
-            loop.run_in_executor(self._sources, _parse, sources), loop.run_in_executor(self._python, _parse, python)
+            loop.run_in_executor(self._sources, extract_all, sources),
+            loop.run_in_executor(self._python, extract_all, python),
         )
         found = dict(zip((name for name, _ in (*sources, *python)), (*from_sources, *from_python), strict=True))
         return [found[name] for name, _ in files]
