@@ -13,6 +13,9 @@ from pathlib import Path
 
 import nox
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # nox does not look beside its file
+from conformance.jobs import read_wheel_runs
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "typing", "tests", "core", "device"]
@@ -21,8 +24,6 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The survey's parsers need 3.11; the interpreter that runs nox will do, so that nothing else has to be installed.
 DRIVER = f"{sys.version_info.major}.{sys.version_info.minor}"
-MATRIX = nox.project.load_toml("matrix.toml")
-VERSIONS = tuple(dict.fromkeys(row["version"] for row in MATRIX["wheels"]))
 BROWSER = ("chromium", "chromium-driver")
 COMPILER = ("clang-19", "lld-19", "llvm-19", "g++")
 
@@ -94,15 +95,12 @@ def conformance(session: nox.Session) -> None:
     judge(session)
 
 
-for _version in VERSIONS:
+for _run in read_wheel_runs(Path("matrix.toml")):
 
-    @nox.session(python=DRIVER, name=f"conformance-{_version}")
-    def conformance_of_one(session: nox.Session, version: str = _version) -> None:
-        """The same for all wheels of one stable release."""
-        names = [
-            f"{row['version']}@{row['tag'].split('-')[0]}" for row in MATRIX["wheels"] if row["version"] == version
-        ]
-        judge(session, *(word for name in names for word in ("--wheel", name)))
+    @nox.session(python=DRIVER, name=_run.session)
+    def conformance_of_one(session: nox.Session, wheel: str = _run.wheel) -> None:
+        """The same for one wheel of a stable release."""
+        judge(session, "--wheel", wheel)
 
 
 @nox.session(python=DRIVER)

@@ -21,6 +21,7 @@ from conformance.selection import Chosen
 from conformance.suite.judges import CHECKS
 from conformance.suite.lanes import LaneError, virtual_variables
 from conformance.suite.measuring import project_folder
+from conformance.suite.rocm import find_gpus
 from conformance.verdicts import Record, StaleExpectation, apply_expectations
 
 __all__ = ["Measuring", "collect", "measure", "why_no_virtual_lane"]
@@ -71,6 +72,8 @@ def why_no_virtual_lane() -> str:
 
 def _prepare(chosen: Sequence[Chosen], lanes: Sequence[str], measuring: Measuring) -> None:
     """Say what will be downloaded, and get what all wheels share. What cannot be got is found again, wheel by wheel."""
+    if "virtual" not in lanes and (measuring.base is None or not find_gpus().count):
+        return
     fit = [choice for choice in chosen if unfit(choice.wheel) is None]
     download, disk = missing_downloads([choice.wheel for choice in fit], base=measuring.base)
     if not download:
