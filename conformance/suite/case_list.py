@@ -44,6 +44,12 @@ _LIST = (
     Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
     Case("cap-small", cap=8, pattern="all_to_one", target=1, tokens=((4, 4),), alone=True),
     Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
+    # Fewer rows than one rank sends, which is no overflow as long as it sends to several.
+    Case(
+        "cap-below-one-sender", cap=8, external_input=False, pattern="same_rank", tokens=((0, 16), (16, 0)), alone=True
+    ),
+    # Four ranks: rounded to a multiple of 4, and not only to an even number.
+    Case("cap-odd-four-ranks", world_size=4, most_tokens=8, cap=13, pattern="all_to_one", tokens=((4, 4, 4, 4),)),
     # Wide rows: memory comes in pages.
     Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),
     Case("cap-memory-none", cap=0, hidden=1024, play="construct", rounds=1),

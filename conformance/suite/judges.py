@@ -170,6 +170,12 @@ for _requirement, _cases, _kinds, _good in (
         (*_DISPATCH_KINDS, *_SUMS),
         "combine is right at every rank while the capacity is not exceeded",
     ),
+    (
+        "CAP-8",
+        ("cap-below-one-sender",),
+        (*_DISPATCH_KINDS, *_SUMS, "weight_sum"),
+        "sums and weights of every token come back, though one rank sends more tokens than the capacity",
+    ),
     ("IDS-1", ("dropped", "all-dropped"), _DISPATCH_KINDS, "slots of −1 go nowhere, the other slots where they name"),
     ("IDS-2", ("out-of-range",), _DISPATCH_KINDS, "ids of W·E and above go nowhere, the other slots where they name"),
     ("IDS-3", ("dropped", "all-dropped", "out-of-range"), _SUMS, "sums are of the valid slots only"),
@@ -291,9 +297,13 @@ def _clamped(outcomes: Outcomes) -> Finding:
     return _rows(outcomes, {"cap-above": 32}, "a cap above W·M gives W·M rows")
 
 
-@_check("CAP-5", "cap-odd")
+@_check("CAP-5", "cap-odd", "cap-odd-four-ranks")
 def _rounded(outcomes: Outcomes) -> Finding:
-    return _rows(outcomes, {"cap-odd": 20}, "a cap of 19 on 2 ranks gives 20 rows, and holds 20 tokens")
+    return _rows(
+        outcomes,
+        {"cap-odd": 20, "cap-odd-four-ranks": 16},
+        "a cap of 19 on 2 ranks gives 20 rows, one of 13 on 4 ranks 16, and they hold as many tokens",
+    )
 
 
 @_check("CAP-6", "cap-exact", "cap-exact-one-sender", "cap-one-below")

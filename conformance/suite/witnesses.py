@@ -72,6 +72,8 @@ WITNESSES: dict[str, str] = {
     "low-latency-wraps-ids": "IDS-5",
     "ignores-the-cap": "CAP-6",
     "rounds-the-cap-down": "CAP-5",
+    "rounds-the-cap-to-an-even-number": "CAP-5",
+    "keeps-weights-of-as-many-tokens-as-it-receives": "CAP-8",
     "does-not-clamp-the-cap": "CAP-4",
     "zero-means-one-row": "CAP-3",
     "reports-the-uncapped-capacity": "CAP-6",
