@@ -13,6 +13,17 @@ _ROUND = Case("uniform", tokens=((7, 5), (3, 6)), scale_dim=4, scale_type_size=4
 _TO_ONE = Case("to-one", pattern="all_to_one", tokens=((16, 16),), rounds=1, dirty=False)
 _OVERFLOW = _TO_ONE.with_(alone=True, play="round_trip", rounds=2)
 
+# With scales, so that no buffer is empty; from the registered buffer, because combine is not what this is about.
+_MEASURED = Case(
+    "allocations",
+    tokens=((7, 5),),
+    scale_dim=4,
+    scale_type_size=4,
+    rounds=1,
+    external_input=False,
+    allocations=True,
+)
+
 _LIST = (
     _ROUND,
     Case("skewed", pattern="skewed", tokens=((9, 11), (12, 4))),
@@ -53,6 +64,9 @@ _LIST = (
     # Wide rows: memory comes in pages.
     Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),
     Case("cap-memory-none", cap=0, hidden=1024, play="construct", rounds=1),
+    _MEASURED,
+    _MEASURED.with_(name="allocations-capped", cap=17),
+    _MEASURED.with_(name="allocations-above", cap=99),
     _OVERFLOW.with_(name="overflow-by-one", cap=20, tokens=((11, 10),)),
     _OVERFLOW.with_(name="overflow-far", cap=8),
     _OVERFLOW.with_(name="overflow-one-sender", cap=8, tokens=((0, 16),)),

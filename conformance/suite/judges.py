@@ -6,6 +6,7 @@ A judge says what it found; a case that was not run, or that ended for another r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +51,7 @@ _LACKING = (
     "unexpected keyword argument",
 )
 _SHOWN = 12
+_PAGE = 4096
 
 
 def _check(requirement: str, *cases: str) -> Callable[[Judge], Judge]:
@@ -339,6 +341,27 @@ def _memory_shrinks(outcomes: Outcomes) -> Finding:
             observed,
         )
     return Finding(Verdict.PASS, f"a cap of 8 instead of 32 rows saves {min(saved)} bytes", observed)
+
+
+@_check("MEM-2", "allocations", "allocations-capped", "allocations-above")
+def _buffer_by_buffer(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    wrong, shown, unknown = [], [], False
+    for name, seen in _seen(outcomes):
+        for buffer, (real, predicted) in json.loads(seen.notes["allocations"]).items():
+            text = f"{name}: rank {seen.rank}: {buffer}: {real} bytes, {predicted} are predicted"
+            shown.append(text)
+            unknown = unknown or real < 0
+            # Where memory comes in pages only whole pages are told.
+            if real not in (predicted, -(-predicted // _PAGE) * _PAGE):
+                wrong.append(text)
+    if unknown:
+        return Finding(Verdict.NOT_RUN, "this device does not tell the bytes of an allocation", tuple(shown[:_SHOWN]))
+    if wrong:
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+    return Finding(Verdict.PASS, "every buffer has the bytes that moriep.buffers predicts", tuple(shown[:_SHOWN]))
 
 
 @_check("CFG-10", "uniform", "cap-exact")

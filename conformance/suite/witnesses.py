@@ -80,6 +80,7 @@ WITNESSES: dict[str, str] = {
     "refuses-the-last-row": "CAP-6",
     "stages-combine-by-rank": "CAP-7",
     "allocates-the-worst-case": "MEM-1",
+    "caps-no-scales": "MEM-2",
     "changes-the-config": "CFG-10",
     "allows-one-too-many": "OVF-7",
     "returns-the-uncapped-count": "OVF-8",

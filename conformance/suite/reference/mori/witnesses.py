@@ -417,6 +417,11 @@ class AllocatesTheWorstCase(Semantics):
         return super().heap_bytes() * worst // max(self.capacity(), 1)
 
 
+class CapsNoScales(Semantics):
+    def scale_rows(self) -> int:
+        return int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
+
+
 class HalvesWideElements(Semantics):
     """Counts elements as if they had two bytes."""
 
