@@ -17,6 +17,17 @@ _ROUND = Case("uniform", tokens=((7, 5), (3, 6)), scale_dim=4, scale_type_size=4
 _TO_ONE = Case("to-one", pattern="all_to_one", tokens=((16, 16),), rounds=1, dirty=False)
 _OVERFLOW = _TO_ONE.with_(alone=True, play="round_trip", rounds=2)
 
+# With scales, so that no buffer is empty; from the registered buffer, because combine is not what this is about.
+_MEASURED = Case(
+    "allocations",
+    tokens=((7, 5),),
+    scale_dim=4,
+    scale_type_size=4,
+    rounds=1,
+    external_input=False,
+    allocations=True,
+)
+
 
 def _guarded(name: str, *, seed: int, rounds: int = 16, **values: Any) -> Case:
     """Random numbers of tokens, the whole range, through moriep's dispatcher."""
@@ -57,9 +68,18 @@ _LIST = (
     Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
     Case("cap-small", cap=8, pattern="all_to_one", target=1, tokens=((4, 4),), alone=True),
     Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
+    # Fewer rows than one rank sends, which is no overflow as long as it sends to several.
+    Case(
+        "cap-below-one-sender", cap=8, external_input=False, pattern="same_rank", tokens=((0, 16), (16, 0)), alone=True
+    ),
+    # Four ranks: rounded to a multiple of 4, and not only to an even number.
+    Case("cap-odd-four-ranks", world_size=4, most_tokens=8, cap=13, pattern="all_to_one", tokens=((4, 4, 4, 4),)),
     # Wide rows: memory comes in pages.
     Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),
     Case("cap-memory-none", cap=0, hidden=1024, play="construct", rounds=1),
+    _MEASURED,
+    _MEASURED.with_(name="allocations-capped", cap=17),
+    _MEASURED.with_(name="allocations-above", cap=99),
     _OVERFLOW.with_(name="overflow-by-one", cap=20, tokens=((11, 10),)),
     _OVERFLOW.with_(name="overflow-far", cap=8),
     _OVERFLOW.with_(name="overflow-one-sender", cap=8, tokens=((0, 16),)),

@@ -73,6 +73,7 @@ class Case:
         alone: may end the ranks: run it in processes of its own.
         seed: of everything random.
         calls: a framework's own way of calling; None for the suite's.
+        allocations: after combine, ask the device for the bytes of what the op returned.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Case:
     alone: bool = False
     seed: int = 1
     calls: Calls | None = None
+    allocations: bool = False
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS or self.play not in PLAYS or self.dtype not in DTYPE_SIZES:

@@ -6,6 +6,7 @@ A judge says what it found; a case that was not run, or that ended for another r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +58,7 @@ _LACKING = (
     "unexpected keyword argument",
 )
 _SHOWN = 12
+_PAGE = 4096
 
 
 def _check(requirement: str, *cases: str) -> Callable[[Judge], Judge]:
@@ -176,6 +178,12 @@ for _requirement, _cases, _kinds, _good in (
         ("cap-last-rank", "cap-small", "cap-balanced"),
         (*_DISPATCH_KINDS, *_SUMS),
         "combine is right at every rank while the capacity is not exceeded",
+    ),
+    (
+        "CAP-8",
+        ("cap-below-one-sender",),
+        (*_DISPATCH_KINDS, *_SUMS, "weight_sum"),
+        "sums and weights of every token come back, though one rank sends more tokens than the capacity",
     ),
     ("IDS-1", ("dropped", "all-dropped"), _DISPATCH_KINDS, "slots of −1 go nowhere, the other slots where they name"),
     ("IDS-2", ("out-of-range",), _DISPATCH_KINDS, "ids of W·E and above go nowhere, the other slots where they name"),
@@ -298,9 +306,13 @@ def _clamped(outcomes: Outcomes) -> Finding:
     return _rows(outcomes, {"cap-above": 32}, "a cap above W·M gives W·M rows")
 
 
-@_check("CAP-5", "cap-odd")
+@_check("CAP-5", "cap-odd", "cap-odd-four-ranks")
 def _rounded(outcomes: Outcomes) -> Finding:
-    return _rows(outcomes, {"cap-odd": 20}, "a cap of 19 on 2 ranks gives 20 rows, and holds 20 tokens")
+    return _rows(
+        outcomes,
+        {"cap-odd": 20, "cap-odd-four-ranks": 16},
+        "a cap of 19 on 2 ranks gives 20 rows, one of 13 on 4 ranks 16, and they hold as many tokens",
+    )
 
 
 @_check("CAP-6", "cap-exact", "cap-exact-one-sender", "cap-one-below")
@@ -336,6 +348,27 @@ def _memory_shrinks(outcomes: Outcomes) -> Finding:
             observed,
         )
     return Finding(Verdict.PASS, f"a cap of 8 instead of 32 rows saves {min(saved)} bytes", observed)
+
+
+@_check("MEM-2", "allocations", "allocations-capped", "allocations-above")
+def _buffer_by_buffer(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    wrong, shown, unknown = [], [], False
+    for name, seen in _seen(outcomes):
+        for buffer, (real, predicted) in json.loads(seen.notes["allocations"]).items():
+            text = f"{name}: rank {seen.rank}: {buffer}: {real} bytes, {predicted} are predicted"
+            shown.append(text)
+            unknown = unknown or real < 0
+            # Where memory comes in pages only whole pages are told.
+            if real not in (predicted, -(-predicted // _PAGE) * _PAGE):
+                wrong.append(text)
+    if unknown:
+        return Finding(Verdict.NOT_RUN, "this device does not tell the bytes of an allocation", tuple(shown[:_SHOWN]))
+    if wrong:
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+    return Finding(Verdict.PASS, "every buffer has the bytes that moriep.buffers predicts", tuple(shown[:_SHOWN]))
 
 
 @_check("CFG-10", "uniform", "cap-exact")

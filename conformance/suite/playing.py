@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from conformance.suite.allocations import compare_allocations
 from conformance.suite.calling import config_arguments, landed, prune
 from conformance.suite.cases import Case, Inputs, case_from_json, make_inputs
 from conformance.suite.device import Device, GuardedTensor, find_device, make_dirty, raw_bytes
@@ -63,6 +64,7 @@ class _Player:
         self._inputs: Inputs | None = None
         self._ids: Any = None
         self._count: Any = None
+        self._arguments: dict[str, Any] = {}
         self._sent_weights: Any = None
         self._received_ids: Any = None
 
@@ -102,6 +104,7 @@ class _Player:
             given = wanted = config_arguments(case.calls, self.rank, ops)
             if case.calls.prunes:
                 given, self.notes = prune(wanted)
+        self._arguments = {name: value for name, value in given.items() if name != "data_type"}
         self.facts["pruned"] = tuple(name for name in wanted if name not in given)
         config = ops.EpDispatchCombineConfig(**given)
         if not case.steps:
@@ -263,6 +266,8 @@ class _Player:
         else:
             out, out_weights = self.op.combine(*arguments, **named)[:2]
         self.device.synchronize()
+        if case.allocations:
+            self._tell_allocations(out, out_weights)
         self.combines.append(
             CombineObservation(
                 data=data,
@@ -282,7 +287,15 @@ class _Player:
         else:
             combined = self.guard.combine(self.rank, data)
             self.combines += [] if combined is None else [combined]
-        self.facts["notes"] = self.guard.refused
+        self.notes = self.guard.refused
+
+    def _tell_allocations(self, combined: Any, combined_weights: Any) -> None:
+        tensors = {f"dispatched {name}": tensor for name, tensor in self.outputs.items()}
+        tensors["registered combine input"] = self.op.get_registered_combine_input_buffer(combined.dtype)
+        tensors["combined payload"] = combined
+        if combined_weights is not None:
+            tensors["combined weights"] = combined_weights
+        self.notes["allocations"] = compare_allocations(tensors, self._arguments)
 
     def play(self) -> None:
         self.say("construct")

@@ -52,7 +52,7 @@ def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     """What runs in the wheel's environment must do without the driver's packages."""
     folder = REFERENCE.parent
     modules = (
-        *("calling", "calls", "cases", "encoding", "experts", "observations"),
+        *("allocations", "calling", "calls", "cases", "encoding", "experts", "observations"),
         *("device", "guarding", "playing", "rank_program", "rank_server"),
     )
     for name in modules:

@@ -65,6 +65,10 @@ class Semantics:
     def check_config(self) -> None:
         """Called when an op is made, before anything else."""
 
+    def scale_rows(self) -> int:
+        """Rows of the buffer for received scales."""
+        return self.capacity()
+
     def check_node(self) -> None:
         """The real constructor aborts the process here."""
         gpus, ranks = self.config.gpu_per_node, self.config.world_size
