@@ -57,16 +57,17 @@ def test_the_exact_guard_raises_if_and_only_if_a_buffer_overflows_and_names_the_
     capacity = Capacity(len(rows), 12, cap)
     every = sends(*(tuple(row) for row in rows))
     received = [sum(column) for column in zip(*rows, strict=True)]
-    try:
-        assert OverflowGuard(GuardMode.EXACT, capacity).check_exact(every) == tuple(received)
-        assert max(received) <= capacity.rows
-    except ReceiveOverflowError as error:
-        assert max(received) > capacity.rows
-        assert error.counts == tuple(received)
-        assert error.smallest is not None
-        enough = Capacity(len(rows), 12, error.smallest)
-        assert enough.rows >= max(received)
-        assert error.smallest <= len(rows) or Capacity(len(rows), 12, error.smallest - len(rows)).rows < max(received)
+    exact = OverflowGuard(GuardMode.EXACT, capacity)
+    if max(received) <= capacity.rows:
+        assert exact.check_exact(every) == tuple(received)
+        return
+    with pytest.raises(ReceiveOverflowError) as caught:
+        exact.check_exact(every)
+    assert caught.value.counts == tuple(received)
+    smallest = caught.value.smallest
+    assert smallest is not None
+    assert Capacity(len(rows), 12, smallest).rows >= max(received)
+    assert smallest <= len(rows) or Capacity(len(rows), 12, smallest - len(rows)).rows < max(received)
 
 
 def test_the_legacy_kernel_has_a_quota_for_each_pair() -> None:
