@@ -349,7 +349,7 @@ class MoriEPDispatcher:
 
     def _check_tokens_per_rank(self, tokens: int, tokens_per_rank: Sequence[int]) -> None:
         most = self.configuration.max_num_inp_token_per_rank
-        if len(tokens_per_rank) != self._world_size or any(not 0 <= item <= most for item in tokens_per_rank):
+        if len(tokens_per_rank) != self._world_size or min(tokens_per_rank) < 0 or max(tokens_per_rank) > most:
             raise InputError(
                 f"tokens_per_rank is {list(tokens_per_rank)}; {self._world_size} numbers from 0 to {most} are expected"
             )

@@ -40,5 +40,5 @@ class ReceivedCount:
         """The count, once; None if there is none, or if it is not there yet."""
         if self._count is None or (self._count is self._host and not self._event.query()):
             return None
-        found, self._count = int(self._count[0]), None
+        found, self._count = int(self._count.item()), None
         return found
