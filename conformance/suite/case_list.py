@@ -34,7 +34,7 @@ def _guarded(name: str, *, seed: int, rounds: int = 16, **values: Any) -> Case:
     world_size, most = values.get("world_size", 2), values.get("most_tokens", 16)
     counts = np.random.default_rng(seed).integers(0, most + 1, (rounds, world_size)).tolist()
     tokens = tuple(tuple(row) for row in counts)
-    return Case(name, play="guarded", rounds=rounds, seed=seed, alone=True, tokens=tokens, **values)
+    return Case(name, play="guarded", rounds=rounds, seed=seed, tokens=tokens, **values)
 
 
 _LIST = (
@@ -97,7 +97,6 @@ _LIST = (
         cap=20,
         tokens=((10, 9), (10, 10), (11, 10), (16, 4), (4, 16), (16, 5), (16, 16), (0, 16)),
         rounds=8,
-        alone=True,
     ),
     Case(
         "guard-edge-last",
@@ -107,7 +106,6 @@ _LIST = (
         cap=20,
         tokens=((10, 9), (10, 10), (11, 10), (16, 4), (4, 16), (16, 5), (16, 16), (0, 16)),
         rounds=8,
-        alone=True,
     ),
     # Combine stages by sender: how many tokens a rank has decides, and where they go.
     _guarded("guard-external", seed=106, cap=26, combine_input="external"),
@@ -122,10 +120,9 @@ _LIST = (
         # 24 rows of 156 bytes hold 29 rows of 128: 13 tokens are inside, 14 are not.
         tokens=((13, 11), (14, 10), (11, 13), (10, 14), (12, 12), (1, 14)),
         rounds=6,
-        alone=True,
     ),
-    _guarded("guard-free", seed=108, cap=20, guard="free"),
-    _guarded("guard-free-four-ranks", seed=109, rounds=12, cap=18, world_size=4, most_tokens=8, guard="free"),
+    _guarded("guard-free", seed=108, cap=14, guard="free"),
+    _guarded("guard-free-four-ranks", seed=109, rounds=12, cap=12, world_size=4, most_tokens=8, guard="free"),
     Case("one-block-one-warp", block_num=1, warps_per_block=1, tokens=((7, 5), (16, 16))),
     Case("sglang-geometry", block_num=80, warps_per_block=16, tokens=((7, 5), (3, 6))),
     Case("odd-warps", block_num=3, warps_per_block=5, tokens=((7, 5), (3, 6))),

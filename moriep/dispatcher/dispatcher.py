@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from moriep.dispatcher.features import CombineInput, Features, resolve_features
 from moriep.dispatcher.groups import GROUP_NAME, compare_over_group, start_shared_memory
 from moriep.dispatcher.guard import GuardMode, OverflowGuard, SendCounts, count_sends
 from moriep.dispatcher.inputs import InputRules
+from moriep.dispatcher.lazy import load_distributed, load_torch
 from moriep.dispatcher.operators import CACHE, EnvironmentSnapshot, OperatorCache, OperatorKey
 from moriep.dispatcher.outputs import DispatchOutput
 from moriep.dispatcher.quantisation import Quantised, quantise
@@ -93,8 +93,8 @@ class MoriEPDispatcher:
             CompatibilityError: the installed release cannot do it.
             GroupMismatchError: the ranks' settings differ.
         """
-        torch = importlib.import_module("torch")
-        distributed = importlib.import_module("torch.distributed")
+        torch = load_torch()
+        distributed = load_distributed()
         if not isinstance(group, distributed.ProcessGroup):
             raise ConfigurationError(
                 f"group is {group!r}, not a process group. Remedy: torch.distributed.new_group(...)"
@@ -171,7 +171,7 @@ class MoriEPDispatcher:
         }
         compare_over_group(settings, self._group)
         start_shared_memory(self._group, self._module)
-        distributed = importlib.import_module("torch.distributed")
+        distributed = load_distributed()
         key = OperatorKey(
             release=self.features.release,
             group=(GROUP_NAME, *distributed.get_process_group_ranks(self._group)),
@@ -322,8 +322,8 @@ class MoriEPDispatcher:
         self, hidden: Any, weights: Any, ids: Any, tokens_per_rank: Sequence[int] | None
     ) -> tuple[tuple[int, ...], int]:
         """As `_judge`, with every rank's counts. What is wrong on one rank is raised on all: none is left waiting."""
-        torch = importlib.import_module("torch")
-        distributed = importlib.import_module("torch.distributed")
+        torch = load_torch()
+        distributed = load_distributed()
         world_size = self._world_size
         problem: Exception | None = None
         mine = [0] * (2 * world_size + 1)
@@ -349,7 +349,7 @@ class MoriEPDispatcher:
 
     def _check_tokens_per_rank(self, tokens: int, tokens_per_rank: Sequence[int]) -> None:
         most = self.configuration.max_num_inp_token_per_rank
-        if len(tokens_per_rank) != self._world_size or any(not 0 <= item <= most for item in tokens_per_rank):
+        if len(tokens_per_rank) != self._world_size or min(tokens_per_rank) < 0 or max(tokens_per_rank) > most:
             raise InputError(
                 f"tokens_per_rank is {list(tokens_per_rank)}; {self._world_size} numbers from 0 to {most} are expected"
             )

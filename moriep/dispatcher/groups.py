@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from moriep.dispatcher.lazy import load_distributed
 from moriep.errors import ConfigurationError, GroupMismatchError
 
 __all__ = ["GROUP_NAME", "compare_over_group", "digest", "start_shared_memory"]
@@ -35,7 +36,7 @@ def start_shared_memory(group: Any, module: Any, name: str = GROUP_NAME) -> None
     Raises:
         ConfigurationError: MORI was started over another group before, which it cannot undo.
     """
-    distributed = importlib.import_module("torch.distributed")
+    distributed = load_distributed()
     ranks = tuple(distributed.get_process_group_ranks(group))
     with _lock:
         if name in _started:
@@ -93,7 +94,7 @@ def compare_over_group(facts: Mapping[str, Any], group: Any) -> None:
 
 def gather_objects(value: Any, group: Any) -> list[Any]:
     """One value of every rank, in the group's order."""
-    distributed = importlib.import_module("torch.distributed")
+    distributed = load_distributed()
     found: list[Any] = [None] * distributed.get_world_size(group)
     distributed.all_gather_object(found, value, group=group)
     return found

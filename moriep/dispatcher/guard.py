@@ -16,13 +16,13 @@ After the fact, in every mode, the count that dispatch reported is looked at whe
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from moriep.capacity import Capacity
+from moriep.dispatcher.lazy import load_torch
 from moriep.errors import ReceiveOverflowError
 from moriep.staging import CombineStaging
 from moriep.variables import PREFIX
@@ -63,7 +63,7 @@ def count_sends(ids: Any, world_size: int, experts_per_rank: int) -> SendCounts:
     Args:
         ids: [tokens, top_k] global expert ids, any integer dtype, any device.
     """
-    torch = importlib.import_module("torch")
+    torch = load_torch()
     tokens = int(ids.shape[0])
     if tokens == 0 or ids.numel() == 0:
         return SendCounts((0,) * world_size, (0,) * world_size)

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from moriep.dispatcher.lazy import load_torch
 from moriep.errors import InputError
 from moriep.variables import PREFIX
 from moriep.vocabulary import KernelType
@@ -52,7 +52,7 @@ class InputRules:
         Raises:
             InputError: names the tensor, what is wrong with it and the remedy.
         """
-        torch = importlib.import_module("torch")
+        torch = load_torch()
         tokens = hidden_states.shape[0]
         if hidden_states.dtype is not self.dtype or hidden_states.dim() != 2 or hidden_states.shape[1] != self.hidden:
             raise InputError(

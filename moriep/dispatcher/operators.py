@@ -44,9 +44,10 @@ class EnvironmentSnapshot:
         self.values = relevant_variables(mapping)
         names = dict.fromkeys((*(variable.name for variable in VARIABLES), *self.values))
         self._read: Callable[[Any], Any]
-        if mapping is os.environ and os.supports_bytes_environ:
-            # Skips the decoding that os.environ does on every access.
-            self._read = os.environb.get
+        # Behind os.environ is a dictionary of bytes. Through os.environ itself each absent variable costs an exception.
+        store = getattr(os.environ, "_data", None)
+        if mapping is os.environ and isinstance(store, dict) and os.supports_bytes_environ:
+            self._read = store.get
             self._names: tuple[Any, ...] = tuple(os.fsencode(name) for name in names)
         else:
             self._read = mapping.get

@@ -20,10 +20,10 @@ Blocks with a NaN or an infinity come back as NaN.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from moriep.dispatcher.lazy import load_torch
 from moriep.errors import ConfigurationError, InputError
 from moriep.vocabulary import DispatchDtype, DType, name_of
 
@@ -69,7 +69,7 @@ def quantise(values: Any, dtype: DispatchDtype, element: DType) -> Quantised:
     """
     if dtype is DispatchDtype.BF16:
         return Quantised(values, None)
-    torch = importlib.import_module("torch")
+    torch = load_torch()
     block = _block(dtype, int(values.shape[1]))
     largest = _LARGEST[element]
     blocks = values.float().unflatten(1, (-1, block))
@@ -97,7 +97,7 @@ def dequantise(payload: Any, scales: Any, dtype: DispatchDtype) -> Any:
     Args:
         payload, scales: as `quantise` made them, or rows of what dispatch returned; scales may be uint8 or float8_e8m0fnu.
     """
-    torch = importlib.import_module("torch")
+    torch = load_torch()
     if dtype is DispatchDtype.BF16:
         return payload.float()
     values = _unpack_e2m1(torch, payload.view(torch.uint8)) if dtype is DispatchDtype.FP4 else payload.float()
@@ -113,7 +113,7 @@ def dequantise(payload: Any, scales: Any, dtype: DispatchDtype) -> Any:
 
 def error_bound(values: Any, quantised: Quantised, dtype: DispatchDtype) -> Any:
     """The most that each value can be off after dequantisation: [tokens, hidden] float32, as the module's text says."""
-    torch = importlib.import_module("torch")
+    torch = load_torch()
     magnitude = values.float().abs()
     if dtype is DispatchDtype.BF16:
         return torch.zeros_like(magnitude)
@@ -140,7 +140,7 @@ def _block(dtype: DispatchDtype, hidden: int) -> int:
 
 
 def _element(element: DType) -> Any:
-    torch = importlib.import_module("torch")
+    torch = load_torch()
     found = getattr(torch, str(element), None)
     if found is None:
         raise ConfigurationError(

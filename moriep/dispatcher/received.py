@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
+
+from moriep.dispatcher.lazy import load_torch
 
 __all__ = ["ReceivedCount"]
 
@@ -27,7 +28,7 @@ class ReceivedCount:
         if count.device.type != "cuda":
             self._count = count
             return
-        torch = importlib.import_module("torch")
+        torch = load_torch()
         if self._host is None:
             self._host = torch.empty(1, dtype=torch.int32, pin_memory=True)
             self._event = torch.cuda.Event()
@@ -39,5 +40,5 @@ class ReceivedCount:
         """The count, once; None if there is none, or if it is not there yet."""
         if self._count is None or (self._count is self._host and not self._event.query()):
             return None
-        found, self._count = int(self._count[0]), None
+        found, self._count = int(self._count.item()), None
         return found
