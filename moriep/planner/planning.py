@@ -219,6 +219,8 @@ def plan(
     recommended = question.smallest(
         risk, capacity.worst_case if question.combine_rows is None else question.combine_rows
     )
+    if combine_rows:
+        wanted.add(min(-(-combine_rows // shape.world_size) * shape.world_size, capacity.worst_case))
     wanted |= {for_dispatch.max_total_recv_tokens, recommended.max_total_recv_tokens}
     answered = [question.cap(value) for value in sorted(wanted - {0})] if question.layout.receive_cap else []
     return Plan(
@@ -233,11 +235,13 @@ def plan(
         caps=(*answered, question.cap(0)),
         for_dispatch=for_dispatch,
         recommended=recommended,
-        warnings=tuple(_warnings(question, for_dispatch, recommended)),
+        warnings=tuple(_warnings(model, question, for_dispatch, recommended)),
     )
 
 
-def _warnings(question: _Question, for_dispatch: PlannedCap, recommended: PlannedCap) -> Iterable[str]:
+def _warnings(
+    model: RoutingModel, question: _Question, for_dispatch: PlannedCap, recommended: PlannedCap
+) -> Iterable[str]:
     release, kernel = question.release, question.shape.kernel_type
     if not question.layout.receive_cap:
         yield f"{release} has no max_total_recv_tokens: it always allocates the maximum"
@@ -247,6 +251,8 @@ def _warnings(question: _Question, for_dispatch: PlannedCap, recommended: Planne
             f"{release} does not notice when {kernel} dispatch receives more than the capacity: it writes past the buffers, "
             "which corrupts memory or hangs. The odds given are the odds of that"
         )
+    if isinstance(model, Uniform):
+        yield "uniform routing is the kindest there is; real routers have favourites. Plan with a trace of yours before you trust it"
     if kernel is KernelType.INTER_NODE:
         yield "legacy InterNode gives each sender its own quota of rows / world_size: the odds are those of any quota overflowing"
     if question.combine_rows is None:
