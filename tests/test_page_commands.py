@@ -4,7 +4,8 @@
 - `moriep …` runs, unless it has a placeholder; then its options are parsed.
 - `python -m conformance…` and `python -m virtual_rocm …` judge for minutes or need a compiler: their options are parsed by asking
   the real parser for help on that action.
-- `./nox.sh -s …`: the sessions must exist. `pip install …`: what is installed must be this project, or a folder of it, and its extras.
+- `./nox.sh -s …`: the sessions must exist. `pip install …`: what is installed must be this project, or a folder of it, and its
+  extras.
 """
 
 from __future__ import annotations
@@ -59,11 +60,13 @@ def run_moriep(command: Command, folder: Path, code: int) -> None:
 def parse_moriep(command: Command) -> None:
     words = shlex.split(command.text.replace("…", "WORD"))[1:]
     # Numbers and choices are the reader's to fill in; everything else must parse.
-    try:
-        with contextlib.redirect_stderr(io.StringIO()) as complaint:
+    code: int | str | None = 0
+    with contextlib.redirect_stderr(io.StringIO()) as complaint:
+        try:
             build_parser().parse_args(words)
-    except SystemExit as stop:
-        assert stop.code == 0, f"line {command.line}: {command.text}: {complaint.getvalue()}"
+        except SystemExit as stop:
+            code = stop.code
+    assert code == 0, f"line {command.line}: {command.text}: {complaint.getvalue()}"
 
 
 def check_sessions(command: Command) -> None:

@@ -252,7 +252,7 @@ def _warnings(
             "which corrupts memory or hangs. The odds given are the odds of that"
         )
     if isinstance(model, Uniform):
-        yield "uniform routing is the kindest there is; real routers have favourites. Plan with a trace of yours before you trust it"
+        yield "uniform routing is the kindest there is; real routers have favourites. Plan with a trace before you trust it"
     if kernel is KernelType.INTER_NODE:
         yield "legacy InterNode gives each sender its own quota of rows / world_size: the odds are those of any quota overflowing"
     if question.combine_rows is None:
