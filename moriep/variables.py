@@ -141,9 +141,11 @@ VARIABLES: tuple[Variable, ...] = (
     _integer(
         "PREALLOC_MAX_RECV_TOKENS",
         0,
-        "Number of receive rows to preallocate on each rank (`max_total_recv_tokens`). MORI rounds it up to "
+        "Number of receive rows to preallocate on each rank (`max_total_recv_tokens`). The default, 0, is the "
+        "maximum: world_size × NUM_MAX_DISPATCH_TOKENS_PER_RANK, which nothing can overflow. MORI rounds it up to "
         "a multiple of the world size. A smaller number saves memory; too small a one overflows the receive "
-        "buffer, and some releases then write past its end without a message.",
+        "buffer, and some releases then write past its end without a message. IntraNode combine can write past a "
+        "buffer of its own even where dispatch fits. `moriep plan` says which values are safe.",
         f"{_DISPATCHER}, since sglang PR 22329",
         minimum=1,
         maximum=Maximum.WORST_CASE,

@@ -17,7 +17,7 @@ from moriep.capacity import Capacity
 from moriep.consequences import explain
 from moriep.errors import ConfigurationError
 from moriep.layouts import layout_for_surface
-from moriep.planner.staging import rows_for_combine
+from moriep.planner.combine_rows import rows_for_combine
 from moriep.surface import Method
 from moriep.vocabulary import KernelType, name_of
 
@@ -123,7 +123,7 @@ def _types(given: Mapping[str, Value], known: Mapping[str, Any], facts: WheelFac
             annotation == "bool" and type(value) is int and value not in (0, 1)
         ):
             yield _breaks(
-                f"{name} gets {given[name].text}, but is {annotation}: a positional list written for another release? Pass by keyword"
+                f"{name} gets {given[name].text}, but is {annotation}: a positional list for another release? Pass by keyword"
             )
 
 
@@ -224,7 +224,7 @@ def _method(call: Call, wheel: Wheel, facts: WheelFacts, reference: WheelFacts) 
         outcome = (
             "the kernel reads them as 32-bit, so tokens go to wrong experts"
             if layout_for_surface(surface).receive_cap
-            else "the op refuses them"
+            else "they are refused or misread"
         )
         yield _breaks(f"indices are int64: {outcome}. Pass {indices.text} as torch.int32, contiguous")
     if call.target in ("combine", "combine_send") and indices is not None and indices.received:

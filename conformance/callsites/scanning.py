@@ -168,8 +168,8 @@ class _Scanner:
             for target in node.targets:
                 self.bind(target, meaning)
         elif isinstance(node, ast.AnnAssign):
-            meaning = self.meaning(node.value) if node.value else None
-            self.bind(node.target, _AN_OP if _names_op(node.annotation) else meaning)
+            found = self.meaning(node.value) if node.value else None
+            self.bind(node.target, _AN_OP if _names_op(node.annotation) else found)
         elif isinstance(node, ast.Return) and node.value is not None:
             if self.meaning(node.value) == _AN_OP and self.functions:
                 self.factories.add(self.functions[-1])

@@ -53,10 +53,10 @@ def _draw(axes: Any, answer: Plan) -> None:
         # The first cap that combine fits in: caps come in order, and the recommended one is among them.
         edge = min(_gib(cap) for cap in answer.caps if cap.combine)
         axes.axvspan(0.0, edge, color=_OUTSIDE, alpha=0.10, linewidth=0, label="combine writes past its buffer")
-    for cap, text, color, height in (
-        (answer.for_dispatch, "smallest for dispatch", _BAND, 0.55),
-        (answer.recommended, "recommended", _SAFE, 0.32),
-    ):
+    lines = [(answer.recommended, "recommended", _SAFE, 0.32)]
+    if answer.for_dispatch != answer.recommended:
+        lines.append((answer.for_dispatch, "smallest for dispatch", _BAND, 0.55))
+    for cap, text, color, height in lines:
         place = _gib(cap)
         value = "0 (maximum)" if cap.max_total_recv_tokens == 0 else str(cap.max_total_recv_tokens)
         axes.axvline(place, color=color, linewidth=1.4)

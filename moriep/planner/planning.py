@@ -11,9 +11,9 @@ from moriep.buffers import BufferPlan, DispatchShape, plan_buffers
 from moriep.capacity import Capacity
 from moriep.errors import ConfigurationError
 from moriep.layouts import LAYOUTS, layout_for_release
+from moriep.planner.combine_rows import rows_for_combine
 from moriep.planner.laws import Odds, ReceiveLaw, receive_law
 from moriep.planner.routing import RoutingModel, RoutingShape, Uniform
-from moriep.planner.staging import rows_for_combine
 from moriep.vocabulary import KernelType
 
 __all__ = ["Plan", "PlannedCap", "asserts_overflow", "known_releases", "plan"]
@@ -109,13 +109,13 @@ class Plan:
 
 class _Question:
     def __init__(
-        self, shape: DispatchShape, release: str, law: ReceiveLaw, tokens: int, dispatches: int, external: bool
+        self, shape: DispatchShape, release: str, law: ReceiveLaw, dispatches: int, combine_rows: int | None
     ) -> None:
         self.shape, self.release, self.law = replace(shape, max_total_recv_tokens=0), release, law
         self.layout = layout_for_release(release)
         self.dispatches = dispatches
         self.full = plan_buffers(self.shape, self.layout)
-        self.combine_rows = rows_for_combine(self.shape, self.layout, tokens, external_input=external)
+        self.combine_rows = combine_rows
 
     def capacity(self, cap: int) -> Capacity:
         return Capacity(self.shape.world_size, self.shape.max_num_inp_token_per_rank, cap)
@@ -177,6 +177,7 @@ def plan(
     dispatches: int = 1,
     caps: Iterable[int] = (),
     external_input: bool = True,
+    combine_weights: bool = True,
 ) -> Plan:
     """Plan the receive cap of one configuration.
 
@@ -189,7 +190,8 @@ def plan(
         dispatches: how many dispatches the risk covers, for example MoE layers × steps. Their odds are added, which is right
             whatever they have in common.
         caps: further values to answer for.
-        external_input: `use_external_inp_buf`; with False, combine needs no more rows than dispatch.
+        external_input: `use_external_inp_buf`; with False, combine needs far fewer rows.
+        combine_weights: whether combine is given weights; then it needs a row for each token that a rank sends.
 
     Raises:
         CapacityError: the release is not known or lacks the kernel type or quant type.
@@ -206,7 +208,10 @@ def plan(
     model = routing or Uniform()
     routing_shape = RoutingShape(shape.world_size, shape.num_experts_per_rank, shape.num_experts_per_token)
     law = receive_law(model, routing_shape, tokens)
-    question = _Question(shape, release, law, tokens, dispatches, external_input)
+    combine_rows = rows_for_combine(
+        shape, layout_for_release(release), tokens, external_input=external_input, weights=combine_weights
+    )
+    question = _Question(shape, release, law, dispatches, combine_rows)
     capacity = shape.capacity
     per_rank = {-(-capacity.max_num_inp_token_per_rank * step // _STEPS) for step in range(1, _STEPS)}
     wanted = {value * shape.world_size for value in per_rank} | set(caps) | {shape.max_total_recv_tokens}
@@ -214,6 +219,8 @@ def plan(
     recommended = question.smallest(
         risk, capacity.worst_case if question.combine_rows is None else question.combine_rows
     )
+    if combine_rows:
+        wanted.add(min(-(-combine_rows // shape.world_size) * shape.world_size, capacity.worst_case))
     wanted |= {for_dispatch.max_total_recv_tokens, recommended.max_total_recv_tokens}
     answered = [question.cap(value) for value in sorted(wanted - {0})] if question.layout.receive_cap else []
     return Plan(
@@ -228,11 +235,13 @@ def plan(
         caps=(*answered, question.cap(0)),
         for_dispatch=for_dispatch,
         recommended=recommended,
-        warnings=tuple(_warnings(question, for_dispatch, recommended)),
+        warnings=tuple(_warnings(model, question, for_dispatch, recommended)),
     )
 
 
-def _warnings(question: _Question, for_dispatch: PlannedCap, recommended: PlannedCap) -> Iterable[str]:
+def _warnings(
+    model: RoutingModel, question: _Question, for_dispatch: PlannedCap, recommended: PlannedCap
+) -> Iterable[str]:
     release, kernel = question.release, question.shape.kernel_type
     if not question.layout.receive_cap:
         yield f"{release} has no max_total_recv_tokens: it always allocates the maximum"
@@ -242,6 +251,8 @@ def _warnings(question: _Question, for_dispatch: PlannedCap, recommended: Planne
             f"{release} does not notice when {kernel} dispatch receives more than the capacity: it writes past the buffers, "
             "which corrupts memory or hangs. The odds given are the odds of that"
         )
+    if isinstance(model, Uniform):
+        yield "uniform routing is the kindest there is; real routers have favourites. Plan with a trace before you trust it"
     if kernel is KernelType.INTER_NODE:
         yield "legacy InterNode gives each sender its own quota of rows / world_size: the odds are those of any quota overflowing"
     if question.combine_rows is None:

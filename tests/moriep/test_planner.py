@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable
 from fractions import Fraction
 from math import comb
@@ -27,9 +26,8 @@ from moriep.planner import (
     zipf_weights,
 )
 from moriep.planner.binomial import RELATIVE_ERROR, clopper_pearson, tail_above
-from moriep.planner.planning import asserts_overflow
+from moriep.planner.combine_rows import rows_for_combine
 from moriep.planner.routing import placed
-from moriep.planner.staging import rows_for_combine
 from moriep.vocabulary import KernelType, QuantType
 
 # What SGLang configures for DeepSeek-V3 on one node, bf16 combine.
@@ -193,6 +191,13 @@ def test_rows_for_combine_are_where_the_kernels_stop_writing_outside(quant_type:
     assert rows_for_combine(shape, layout_for_release("1.2.4"), 12) == rows
 
 
+def test_weights_in_combine_need_a_row_for_each_token_sent() -> None:
+    # Also with a registered buffer: the sums of the weights have a buffer of their own.
+    layout = layout_for_release("1.2.4")
+    assert rows_for_combine(EP8, layout, 3000, external_input=False) == 3000
+    assert rows_for_combine(EP8, layout, 3000, external_input=False, weights=False) == 0
+
+
 def test_only_the_maximum_is_recommended_where_combine_was_not_measured() -> None:
     from dataclasses import replace
 
@@ -219,15 +224,6 @@ def test_a_value_is_rounded_and_one_below_a_single_sender_is_told() -> None:
 @pytest.mark.parametrize(("release", "silent"), [("1.2.2", False), ("1.2.3", True), ("1.2.4@cp312", True)])
 def test_a_release_without_the_assertion_is_told(release: str, silent: bool) -> None:
     assert any("does not notice" in warning for warning in plan(EP8, release).warnings) is silent
-
-
-def test_which_releases_assert_is_what_the_survey_of_the_wheels_says() -> None:
-    surveys = json.loads((Path(__file__).parents[2] / "docs" / "report" / "surveys.json").read_text(encoding="utf-8"))
-    text = json.dumps(surveys)
-    for release in ("1.1.1", "1.2.0", "1.2.1", "1.2.2", "1.2.3", "1.2.3.post1", "1.2.4"):
-        assert release in text
-    assert [asserts_overflow(v, KernelType.INTRA_NODE) for v in ("1.2.2", "1.2.3")] == [True, False]
-    assert not asserts_overflow("1.1.1@cp310", KernelType.INTER_NODE)
 
 
 def test_legacy_internode_is_planned_by_the_quota_of_a_pair() -> None:
