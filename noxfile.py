@@ -13,6 +13,9 @@ from pathlib import Path
 
 import nox
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # nox does not look beside its file
+from conformance.jobs import read_wheel_runs  # noqa: E402
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "typing", "tests", "core", "device"]
@@ -71,11 +74,33 @@ def need_browser(session: nox.Session) -> None:
         session.warn(f"no Chromium: the browser tests will be skipped; `apt-get install {' '.join(BROWSER)}` gets it")
 
 
+def need_virtual_gpu(session: nox.Session) -> None:
+    """What the lane `virtual` needs, built once; without a compiler the lane is left out, and says so."""
+    need_compiler(session)
+    if shutil.which("g++"):
+        build_native(session, "build/native")
+
+
+def judge(session: nox.Session, *arguments: str) -> None:
+    """`python -m conformance run`, with what its lanes need."""
+    install(session, "suite")
+    if "survey" not in session.posargs:
+        need_virtual_gpu(session)
+    session.run("python", "-m", "conformance", "run", *arguments, *session.posargs)
+
+
 @nox.session(python=DRIVER)
 def conformance(session: nox.Session) -> None:
     """The main job: judge every wheel of the matrix. Arguments go to `python -m conformance run`."""
-    install(session)
-    session.run("python", "-m", "conformance", "run", *session.posargs)
+    judge(session)
+
+
+for _run in read_wheel_runs(Path("matrix.toml")):
+
+    @nox.session(python=DRIVER, name=_run.session)
+    def conformance_of_one(session: nox.Session, wheel: str = _run.wheel) -> None:
+        """The same for one wheel of a stable release."""
+        judge(session, "--wheel", wheel)
 
 
 @nox.session(python=DRIVER)
@@ -88,7 +113,9 @@ def lock(session: nox.Session) -> None:
 @nox.session(python=DRIVER)
 def report(session: nox.Session) -> None:
     """Make the report in docs/report anew from a full run."""
-    install(session)
+    install(session, "suite")
+    if not {"--check", "--render-only"} & set(session.posargs):
+        need_virtual_gpu(session)
     session.run("python", "-m", "conformance", "report", *session.posargs)
 
 

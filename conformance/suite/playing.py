@@ -22,27 +22,22 @@ from conformance.suite.device import Device, GuardedTensor, find_device, make_di
 from conformance.suite.encoding import numeric
 from conformance.suite.experts import expert_output, weights_for_combine
 from conformance.suite.observations import (
+    FAILED_HERE,
     CombineObservation,
     DispatchObservation,
     GuardObservation,
     Observation,
+    observation_name,
+    progress_name,
     write_observation,
 )
 
-__all__ = ["DEVICE_LOST", "main", "observation_name", "progress_name"]
+__all__ = ["DEVICE_LOST", "main"]
 
 # Exit code of a rank whose device is lost: after a fault nothing that it would see means anything.
 DEVICE_LOST = 70
 # How torch and HIP tell of a fault, in the text of an exception.
 _FAULTS = ("HIP error", "CUDA error", "hipError", "illegal memory access", "AcceleratorError")
-
-
-def observation_name(job: int, rank: int) -> str:
-    return f"{job:03}.{rank}.npz"
-
-
-def progress_name(rank: int) -> str:
-    return f"progress.{rank}"
 
 
 class _Others(Exception):
@@ -310,7 +305,7 @@ def _play(case: Case, rank: int, device: Device, folder: Path) -> Observation:
         outcome = "device_error" if lost else "refused"
         message = f"{text} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
         step = player.step
-        player.say(f"{step}, which failed here: {message}")
+        player.say(f"{step}{FAILED_HERE}{message}")
         player.step = step
         if not lost:
             # Others may be waiting in a kernel, for ever: what this rank saw is then known from its note alone.

@@ -3,6 +3,8 @@
 
 Started by any launcher that sets RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, with a file of jobs and a folder for the
 observations. It does not know its lane: it asks torch for a device, and the installed release for its arguments.
+
+With `--serve` it starts ranks itself, as often as it is asked to: see `rank_server`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ def _make_importable() -> None:
 
 if __name__ == "__main__":
     _make_importable()
-    from conformance.suite.playing import main
+    if sys.argv[1:] == ["--serve"]:
+        from conformance.suite.rank_server import serve
 
+        sys.exit(serve())
+    from conformance.suite.playing import main
+    from conformance.suite.rank_server import die_with_parent
+
+    die_with_parent()
     sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])))

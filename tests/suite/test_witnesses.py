@@ -45,7 +45,7 @@ def test_the_table_names_each_broken_implementation() -> None:
 def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     """What runs in the wheel's environment must do without the driver's packages."""
     folder = REFERENCE.parent
-    modules = ("cases", "encoding", "experts", "observations", "device", "playing", "rank_program")
+    modules = ("cases", "encoding", "experts", "observations", "device", "playing", "rank_program", "rank_server")
     for name in modules:
         text = (folder / f"{name}.py").read_text(encoding="utf-8")
         found = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
