@@ -183,7 +183,9 @@ def test_a_kernel_that_starts_later_can_release_one_that_waits(play: Play) -> No
     assert result.ok, text
 
 
-@pytest.mark.parametrize("last", ["sys.exit(0)", "launch('set', c_void_p(memory + 4), c_uint32(1)); finish(); sys.exit(0)"])
+@pytest.mark.parametrize(
+    "last", ["sys.exit(0)", "launch('set', c_void_p(memory + 4), c_uint32(1)); finish(); sys.exit(0)"]
+)
 def test_a_rank_that_has_ended_is_not_waited_for(play: Play, last: str) -> None:
     begun = time.monotonic()
     result, text = play(
