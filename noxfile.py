@@ -14,7 +14,7 @@ from pathlib import Path
 import nox
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # nox does not look beside its file
-from conformance.jobs import read_wheel_runs  # noqa: E402
+from conformance.jobs import read_wheel_runs
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"

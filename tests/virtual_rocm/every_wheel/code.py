@@ -38,7 +38,7 @@ class CodeResult:
 
 
 def generate(modules: list[tuple[Path, tuple[str, ...]]], folder: Path, tools: Disassembler) -> Iterator[CodeResult]:
-    """The kernels of each module, in its order; those whose code is known from before or from another module are not made again."""
+    """The kernels of each module, in order; code that is known from before, or from another module, is not made again."""
     decoder = content_key(tools.program.read_bytes())  # another decoder has to look again
     # A process for each module: LLVM keeps what it has read of one.
     with ProcessPoolExecutor(max_workers=1, max_tasks_per_child=1) as pool:
