@@ -129,7 +129,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def device(session: nox.Session) -> None:
-    """The virtual GPU: its native part is built, its tests run. The compiler's take long: -- tests/virtual_rocm/compiler"""
+    """The virtual GPU: its native part is built, its tests run. Arguments go to pytest."""
     need_compiler(session)
     install(session, "test", "device")
     # Built here and not by the first test that needs it: minutes of compiling are no test, and have no test's time limit.
@@ -137,8 +137,27 @@ def device(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    for name in ("isa", "engine", "runtime"):  # one by one: each folder has helpers of its own under the same name
+    for name in ("isa", "engine", "runtime", "compiler"):  # one by one: their helpers have the same names
         session.run("pytest", "-n", "2", f"tests/virtual_rocm/{name}")
+
+
+@nox.session(python=DRIVER)
+def wheels(session: nox.Session) -> None:
+    """Published wheels on the virtual GPU: round trips and overflow, release by release. Arguments: versions (default: all)."""
+    install(session, "suite")
+    need_virtual_gpu(session)
+    session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
+    session.run("python", "tests/virtual_rocm/wheels/published.py", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def kernels(session: nox.Session) -> None:
+    """Symbols, kernel files and instructions of every published wheel, checked. It takes long, and goes on where it was."""
+    need_compiler(session)
+    install(session, "test", "device")
+    build_native(session, "build/native", "-DVIRTUAL_ROCM_TESTS=ON")
+    session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
+    session.run("python", "-m", "tests.virtual_rocm.every_wheel", *session.posargs)
 
 
 @nox.session(python=DRIVER)
