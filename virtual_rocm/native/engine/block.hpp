@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/engine.hpp"
+#include "engine/execute/stride_prefetch.hpp"
 #include "engine/operation.hpp"
 #include "engine/program.hpp"
 #include "runtime/allocation_map.hpp"
@@ -50,6 +51,7 @@ struct Worker {
   AllocationCursor reads;
   AllocationCursor writes;
   AllocationCursor scalar_reads;
+  StridePrefetcher prefetcher;
   bool check_bounds = true;
   bool real_clock = false;
   std::vector<Observer*> access_observers;
