@@ -71,6 +71,9 @@ const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind 
                               unsigned lane, std::uint64_t lanes, std::uint64_t address, std::uint32_t size,
                               std::string message = {});
 
+/// Asks the checks about an access. False: one has found something, and the fault has been raised.
+bool tell_observers(const Operation* operation, Wave* wave, const Access& access);
+
 /// The program that a wave executes.
 const Program& program_of(const Wave& wave);
 

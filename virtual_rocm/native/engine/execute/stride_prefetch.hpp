@@ -4,9 +4,9 @@
 //
 // What holds a copy up is not its instructions: every store to a line that is not in the cache stays in the
 // processor's store buffer until the line has come, the buffer drains in order, and the results of the vector
-// instructions that follow (each is sixteen stores to the wave's registers) queue up behind it. The processor's
-// own prefetching does not help where waves step by the size of a block or a grid: it ends at the page. The
-// step is plain to see here, though: the distance between two accesses of the same instruction.
+// instructions that follow (each is sixteen stores to the wave's registers) queue up behind it. The
+// processor's own prefetching does not help where waves step by the size of a block or a grid: it ends at the
+// page. The step is plain to see here, though: the distance between two accesses of the same instruction.
 #pragma once
 
 #include <array>
@@ -37,8 +37,8 @@ class StridePrefetcher {
     const std::uint64_t next = origin + static_cast<std::uint64_t>(entry.step) * kStepsAhead;
     for (std::uint64_t line = 0; line < bytes; line += kLine) {
       const auto* place = reinterpret_cast<const std::uint8_t*>(next + line);
-      // The builtin would only fetch the line to be read unless the compiler may assume PREFETCHW, which every
-      // x86-64 processor takes (as a hint, or as nothing).
+      // The builtin would only fetch the line to be read unless the compiler may assume PREFETCHW, which
+      // every x86-64 processor takes (as a hint, or as nothing).
       if constexpr (write)
         asm volatile("prefetchw %0" : : "m"(*place));
       else

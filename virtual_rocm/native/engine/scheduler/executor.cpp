@@ -32,6 +32,9 @@ constexpr auto kSleep = std::chrono::microseconds(50);
 // changes.
 constexpr std::uint16_t kPatientSpins = 3;
 constexpr std::uint64_t kPatience = 8;
+// While waves move, the clock is read once in so many instructions (well below a millisecond): a round of
+// short turns between barriers takes no longer than reading it.
+constexpr std::uint64_t kInstructionsBetweenClocks = 16384;
 // A process that was stopped for long has not been waiting for that time.
 constexpr double kLongestIdleStep = 0.1;
 
@@ -140,15 +143,23 @@ class Executor::Implementation {
       for (std::size_t index = 0; index < active_.size(); ++index) {
         if (!active_[index]->ended()) progressed |= round(*active_[index]);
       }
-      const Clock::time_point now = Clock::now();
-      check_times(now, progressed);
-      finish_ended(now);
+      if (progressed) idle_seconds_ = 0;
+      if (!progressed || some_ended() || worker_.clock - timed_at_ >= kInstructionsBetweenClocks) {
+        timed_at_ = worker_.clock;
+        const Clock::time_point now = Clock::now();
+        check_times(now, progressed);
+        finish_ended(now);
+      }
       ++round_number_;
       if (progressed)
         idle_rounds_ = 0;
       else if (++idle_rounds_ > 1)
         rest();
     }
+  }
+
+  bool some_ended() const {
+    return std::any_of(active_.begin(), active_.end(), [](const auto& launch) { return launch->ended(); });
   }
 
   // Takes what other threads have asked for. False: the thread has to end.
@@ -389,6 +400,7 @@ class Executor::Implementation {
   std::uint32_t idle_rounds_ = 0;
   double idle_seconds_ = 0;
   Clock::time_point last_time_ = Clock::now();
+  std::uint64_t timed_at_ = 0;  // the worker's clock when last_time_ was taken
 
   // Shared, guarded by mutex_.
   std::mutex mutex_;
