@@ -35,6 +35,9 @@ constexpr std::uint16_t kPatientSpins = 3;
 constexpr std::uint64_t kPatience = 8;
 // When all ranks take turns and none can move, nothing but their hosts could help: they get so long.
 constexpr double kStuckSeconds = 3;
+// While waves move, the clock is read once in so many instructions (well below a millisecond): a round of
+// short turns between barriers takes no longer than reading it.
+constexpr std::uint64_t kInstructionsBetweenClocks = 16384;
 // A process that was stopped for long has not been waiting for that time.
 constexpr double kLongestIdleStep = 0.1;
 
@@ -156,9 +159,14 @@ class Executor::Implementation {
         if (!active_[index]->ended()) progressed |= round(*active_[index]);
       }
       if (lockstep_) lockstep_->end_turn(progressed);
-      const Clock::time_point now = Clock::now();
-      check_times(now, progressed || (lockstep_ && !lockstep_->nobody_moves()));
-      finish_ended(now);
+      const bool moving = progressed || (lockstep_ && !lockstep_->nobody_moves());
+      if (moving) idle_seconds_ = 0;
+      if (!progressed || some_ended() || worker_.clock - timed_at_ >= kInstructionsBetweenClocks) {
+        timed_at_ = worker_.clock;
+        const Clock::time_point now = Clock::now();
+        check_times(now, moving);
+        finish_ended(now);
+      }
       leave_if_done();
       ++round_number_;
       if (progressed)
@@ -179,6 +187,10 @@ class Executor::Implementation {
       lockstep_->leave();
       member_ = false;
     }
+  }
+
+  bool some_ended() const {
+    return std::any_of(active_.begin(), active_.end(), [](const auto& launch) { return launch->ended(); });
   }
 
   // Takes what other threads have asked for. False: the thread has to end.
@@ -441,6 +453,7 @@ class Executor::Implementation {
   std::uint32_t idle_rounds_ = 0;
   double idle_seconds_ = 0;
   Clock::time_point last_time_ = Clock::now();
+  std::uint64_t timed_at_ = 0;  // the worker's clock when last_time_ was taken
 
   // Shared, guarded by mutex_.
   std::mutex mutex_;
