@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from conformance.consumers import OUTCOMES
 from conformance.differences import Difference
-from conformance.report.consumers import consumer_rows, consumer_wheels
+from conformance.report.consumers import ConsumerRow, consumer_rows, consumer_wheels
 from conformance.report.grid import Cell, Grid
 from conformance.report.grouping import days, group_differences
 from conformance.report.references import link_target, pieces
@@ -52,7 +52,7 @@ def render_page(grid: Grid, events: Sequence[Event]) -> bytes:
             before=before,
             steps=steps,
             consumer_wheels=consumer_wheels(grid),
-            consumers=consumer_rows(grid, consumer_wheels(grid)),
+            consumers=_consumers(grid),
             outcomes=OUTCOMES,
             segments=grid.segments(),
             main_steps=stable_steps(grid)[::-1],
@@ -66,6 +66,12 @@ def render_page(grid: Grid, events: Sequence[Event]) -> bytes:
         )
     )
     return text.encode()
+
+
+def _consumers(grid: Grid) -> list[ConsumerRow]:
+    """Nothing where the results know nothing of consumers: the rows lead to requirements."""
+    known = {item.id for item in grid.inputs.requirements}
+    return [row for row in consumer_rows(grid, consumer_wheels(grid)) if row.situation.requirement in known]
 
 
 def _asset(name: str) -> str:
