@@ -363,6 +363,7 @@ def _staging_note(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
     if staging is not None and not staging.safe:
         yield (
             f"IntraNode combine with use_external_inp_buf=True stages by sender and writes past its {staging.rows} rows "
-            f"once a rank dispatches more than {staging.safe_tokens} tokens, even if everything that arrives fits (requirement CAP-7); "
+            f"once a rank dispatches more than {staging.safe_tokens} tokens, even if everything that arrives fits "
+            "(requirement CAP-7); "
             "use_external_inp_buf=False, or no cap, avoids it"
         )
