@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("CONFORMANCE_RANK_PYTHON") or (sys.executable if importlib.util.find_spec("torch") else None)
 pytestmark = [
     pytest.mark.skipif(PYTHON is None, reason="no torch: set CONFORMANCE_RANK_PYTHON to a Python that has it"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 
@@ -121,7 +121,11 @@ def said() -> tuple[list[str], list[str]]:
         )
         for rank in range(2)
     ]
-    printed = [rank.communicate(timeout=280)[0] for rank in ranks]
+    try:
+        printed = [rank.communicate(timeout=800)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
     assert [rank.returncode for rank in ranks] == [0, 0], printed
     return printed[0].splitlines(), printed[1].splitlines()
 
