@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -97,14 +98,12 @@ EXPECTED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def said() -> tuple[list[str], list[str]]:
-    """What the two ranks printed; all situations share one start, because torch takes seconds to load."""
+def run_ranks(arguments: list[str]) -> list[str]:
+    """What each of two ranks prints."""
     assert PYTHON is not None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = [PYTHON, str(Path(__file__).with_name("dispatcher_ranks.py")), *EXPECTED]
     shared = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("SGLANG_MORI_", "MORI_"))},
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(REFERENCE)]),
@@ -117,7 +116,11 @@ def said() -> tuple[list[str], list[str]]:
     }
     ranks = [
         subprocess.Popen(
-            program, env={**shared, "RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [PYTHON, *arguments],
+            env={**shared, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for rank in range(2)
     ]
@@ -127,6 +130,22 @@ def said() -> tuple[list[str], list[str]]:
         for rank in ranks:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0, 0], printed
+    return printed
+
+
+def test_the_program_of_the_page_runs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "dispatcher.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"<!-- file: layer.py -->\n```python\n(.*?)```", page, re.DOTALL)
+    file = tmp_path / "layer.py"
+    file.write_text(program, encoding="utf-8")
+    for rank, printed in enumerate(run_ranks([str(file)])):
+        assert f"rank {rank}: received 16, returned (8, 256)" in printed
+
+
+@pytest.fixture(scope="module")
+def said() -> tuple[list[str], list[str]]:
+    """What the two ranks printed; all situations share one start, because torch takes seconds to load."""
+    printed = run_ranks([str(Path(__file__).with_name("dispatcher_ranks.py")), *EXPECTED])
     return printed[0].splitlines(), printed[1].splitlines()
 
 
