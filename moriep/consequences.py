@@ -16,6 +16,7 @@ from moriep.buffers import DispatchShape, plan_buffers
 from moriep.capacity import Capacity
 from moriep.errors import CapacityError, ConfigurationError
 from moriep.layouts import LAYOUTS, BufferLayout, layout_for_surface
+from moriep.staging import combine_staging
 from moriep.surface import Surface
 from moriep.vocabulary import DType, KernelType, QuantType, name_of, quant_type_string
 
@@ -345,4 +346,24 @@ def _notes(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
         yield (
             f"the receive buffer of a rank holds {capacity.rows} rows{rounded}; the worst case is "
             f"{capacity.worst_case}, so a routing can overflow it"
+        )
+        yield from _staging_note(kept, surface)
+
+
+def _staging_note(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
+    """What a cap does to IntraNode combine, beside dispatch."""
+    try:
+        staging = combine_staging(
+            DispatchShape.from_kwargs(kept),
+            layout_for_surface(surface),
+            external_input=bool(kept.get("use_external_inp_buf", True)),
+        )
+    except (ConfigurationError, TypeError):
+        return
+    if staging is not None and not staging.safe:
+        yield (
+            f"IntraNode combine with use_external_inp_buf=True stages by sender and writes past its {staging.rows} rows "
+            f"once a rank dispatches more than {staging.safe_tokens} tokens, even if everything that arrives fits "
+            "(requirement CAP-7); "
+            "use_external_inp_buf=False, or no cap, avoids it"
         )

@@ -27,7 +27,7 @@ from moriep.errors import CapacityError
 from moriep.layouts import BufferLayout
 from moriep.vocabulary import KernelType, QuantType
 
-__all__ = ["CombineStaging", "combine_staging"]
+__all__ = ["CombineStaging", "combine_staging", "weight_sums_fit"]
 
 _FLOAT = 4
 
@@ -104,3 +104,15 @@ def combine_staging(
     }[shape.quant_type]
     row = payload + (shape.num_experts_per_token * _FLOAT if weights else 0)
     return CombineStaging(shape.capacity, buffer.size, row)
+
+
+def weight_sums_fit(capacity: Capacity, tokens: int, *, weights: bool) -> bool:
+    """Whether IntraNode combine keeps the weight sums of this rank's tokens inside their buffer, whatever arrives.
+
+    `shmemCombineOutWeightsMemObj` has as many rows as the receive capacity, and combine writes one for each token that this rank
+    dispatched if it is given weights; seen on the virtual GPU with 1.2.4. The dispatcher gives none, as SGLang does.
+
+    Args:
+        tokens: that this rank dispatched. weights: whether combine is given any.
+    """
+    return not weights or tokens <= capacity.rows

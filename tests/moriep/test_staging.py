@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from moriep.buffers import DispatchShape
+from moriep.capacity import Capacity
 from moriep.layouts import layout_for_release
-from moriep.staging import CombineStaging, combine_staging
+from moriep.staging import CombineStaging, combine_staging, weight_sums_fit
 from moriep.vocabulary import KernelType, QuantType
 
 LAYOUT = layout_for_release("1.2.4")
@@ -88,3 +89,11 @@ def test_there_is_no_danger_without_staging_by_sender() -> None:
     shape = DispatchShape(2, 64, 0, 0, 2, 16, 4, 3, max_total_recv_tokens=8, gpu_per_node=2)
     assert combine_staging(shape, LAYOUT, external_input=False) is None
     assert combine_staging(shape, layout_for_release("1.0.0")) is None
+
+
+# Played on 1.2.4, registered buffer, 16 tokens from one rank, 8 to each: out of bounds with a cap of 8, right with 16.
+@pytest.mark.parametrize(
+    ("cap", "weights", "inside"), [(8, True, False), (16, True, True), (8, False, True), (0, True, True)]
+)
+def test_weight_sums_need_a_row_for_each_token_of_the_sender(cap: int, weights: bool, inside: bool) -> None:
+    assert weight_sums_fit(Capacity(2, 16, cap), 16, weights=weights) is inside
