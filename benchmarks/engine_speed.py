@@ -4,19 +4,30 @@
 Times are processor time of the engine's process, so that a busy machine disturbs them less; `memcpy` runs in
 the same process between the kernels; the last columns are the ratio to it. The best of the repeats counts.
 
-    python benchmarks/engine_speed.py [--repeats 5] [--driver build/engine/bin/test_engine_driver]
+Then the same gathers on what else runs GPU kernels on a CPU: PoCL on one thread and on all, and Oclgrind, which
+checks every access (wall clock, by rivals/opencl_gather.py). They need, on Debian:
+
+    apt-get install pocl-opencl-icd oclgrind && pip install pyopencl
+
+What is missing is said, and left out.
+
+    python benchmarks/engine_speed.py [--repeats 5] [--driver build/native/bin/test_engine_driver]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import os
 import random
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +62,45 @@ CASES = (
         ROW_TOTAL,
     ),
 )
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another way to run kernels on a CPU: an OpenCL platform, and the environment that chooses it."""
+
+    name: str
+    platform: str
+    rows: int  # few where a row takes long
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+RIVALS = (
+    Rival("PoCL, one thread", "Portable Computing Language", ROWS, {"POCL_MAX_PTHREAD_COUNT": "1"}),
+    Rival("PoCL, all threads", "Portable Computing Language", ROWS),
+    Rival("Oclgrind", "Oclgrind", 4, {"OCL_ICD_VENDORS": "/usr/lib/oclgrind/liboclgrind-rt-icd.so"}),
+)
+GATHERS = {
+    "row gather, 16 bytes a lane": "row_gather",
+    "row gather, 4 bytes a lane": "row_gather_words",
+    "row gather through LDS, two barriers": "row_gather_lds",
+}
+
+
+def built_driver() -> Path:
+    """The driver of the engine's tests in build/native, built if it is not there."""
+    driver = ROOT / "build" / "native" / "bin" / "test_engine_driver"
+    if driver.is_file():
+        return driver
+    specification = importlib.util.spec_from_file_location(
+        "native_build", ROOT / "tests" / "virtual_rocm" / "native_build.py"
+    )
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    print("building the engine and its driver: a few minutes", file=sys.stderr)
+    module.build("test_engine_driver")
+    return driver
 
 
 def compile_kernels(folder: Path) -> Path:
@@ -110,15 +160,56 @@ def measure(driver: Path, code: Path, check_bounds: bool, repeats: int) -> dict[
     return best
 
 
+def measure_rival(rival: Rival, repeats: int) -> dict[str, float] | str:
+    """MB/s by kernel of rivals/opencl_gather.py, or why there is nothing."""
+    if importlib.util.find_spec("pyopencl") is None:
+        return "needs pyopencl: pip install pyopencl"
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "rivals" / "opencl_gather.py", "--platform", rival.platform,
+         "--rows", str(rival.rows), "--repeats", str(repeats)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **rival.environment},
+    )  # fmt: skip
+    if done.returncode != 0:
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        return f"{reason} (apt-get install pocl-opencl-icd oclgrind)"
+    observed = json.loads(done.stdout)
+    return {name: rival.rows * ROW_BYTES / seconds / 1e6 for name, seconds in observed["seconds"].items()}
+
+
+def print_rivals(tables: dict[bool, dict[str, tuple[float, float]]], repeats: int) -> None:
+    """The gathers once more, beside those of the rivals, in MB/s; the ratio to the engine's own speed behind them."""
+    own = {case.name: {checked: case.moved / tables[checked][case.name][0] / 1e6 for checked in tables}
+           for case in CASES if case.name in GATHERS}  # fmt: skip
+    print(f"\n| MB/s (times the engine without check) | {' | '.join(GATHERS)} |")
+    print("|---" * (len(GATHERS) + 1) + "|")
+    for checked, label in ((False, "wave engine, one thread, no check"), (True, "wave engine, one thread, checked")):
+        cells = [f"{own[case][checked]:.0f} ({own[case][checked] / own[case][False]:.2f})" for case in GATHERS]
+        print(f"| {label} | {' | '.join(cells)} |")
+    for rival in RIVALS:
+        speeds = measure_rival(rival, repeats)
+        if isinstance(speeds, str):
+            print(f"| {rival.name} | {speeds} |" + " |" * (len(GATHERS) - 1))
+            continue
+        cells = [f"{speeds[kernel]:.4g} ({speeds[kernel] / own[case][False]:.2g})" for case, kernel in GATHERS.items()]
+        print(f"| {rival.name} | {' | '.join(cells)} |")
+
+
 def main() -> None:
-    """Prints a Markdown table."""
+    """Prints Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--driver", type=Path, default=ROOT / "build" / "engine" / "bin" / "test_engine_driver")
+    parser.add_argument("--driver", type=Path, help="default: build/native/bin/test_engine_driver, built if missing")
+    parser.add_argument("--no-rivals", action="store_true", help="the engine alone")
     arguments = parser.parse_args()
+    driver = arguments.driver or built_driver()
+    if not driver.is_file():
+        raise SystemExit(f"{driver}: no such program; leave --driver away and it is built")
     with tempfile.TemporaryDirectory() as folder:
         code = compile_kernels(Path(folder))
-        tables = {checked: measure(arguments.driver, code, checked, arguments.repeats) for checked in (False, True)}
+        tables = {checked: measure(driver, code, checked, arguments.repeats) for checked in (False, True)}
     header = "kernel | M wave-instructions/s | with check | MB/s | with check | x memcpy | with check"
     print(f"| {header} |")
     print("|---|---|---|---|---|---|---|")
@@ -133,6 +224,8 @@ def main() -> None:
         print("| " + " | ".join([case.name, *rates, *speeds, *ratios]) + " |")
     for checked, name in ((False, "without"), (True, "with")):
         print(f"memcpy {name} check: {BYTES / tables[checked]['memcpy'][0] / 1e6:.0f} MB/s")
+    if not arguments.no_rivals:
+        print_rivals(tables, arguments.repeats)
     print("load average", *os.getloadavg())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m conformance`: the runs behind the nox sessions: judge, lock, report."""
+"""`python -m conformance`: the runs behind the nox sessions: judge, lock, nightly, report."""
 
 from __future__ import annotations
 
@@ -7,17 +7,57 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conformance.command_line import run_command
 
+if TYPE_CHECKING:
+    from conformance.measured import Measuring
+
 _EPILOG = """\
 examples:
-  python -m conformance run                              every wheel of the matrix, every requirement
+  python -m conformance run                              every wheel of the matrix, every requirement, every enabled lane
   python -m conformance run --wheel 1.2.4 --requirement OVF   the overflow requirements on one wheel
+  python -m conformance run --lane virtual --wheel 1.2.4 --fresh   that wheel's kernels on the virtual GPU, measured again
   python -m conformance lock --check                     fails if the index holds wheels that the matrix does not know
   python -m conformance report --check                   fails if docs/report is not what the committed results give
 
 exit codes: 0 as expected, 1 something failed that is not expected to (or the reverse), 2 wrong command, 3 wheels unread"""
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("lanes that run kernels")
+    group.add_argument(
+        "--measured",
+        type=Path,
+        default=Path("results") / "measured",
+        metavar="FOLDER",
+        help="what was measured is kept here, and not measured again (default: results/measured)",
+    )
+    group.add_argument("--fresh", action="store_true", help="measure again")
+    group.add_argument("--base-python", type=Path, metavar="PYTHON", help="an interpreter with torch for the ranks")
+    group.add_argument(
+        "--torchrun", metavar="OPTIONS", help="start ranks with torchrun, with these options ('' for none)"
+    )
+    group.add_argument("--nodes", type=int, default=1, help="machines that share the ranks, with --torchrun")
+    group.add_argument("--processes", type=int, metavar="N", help="wheels at once (default: one for each core)")
+    group.add_argument(
+        "--case-deadline", type=float, default=240.0, metavar="SECONDS", help="for one case (default: 240)"
+    )
+
+
+def _measuring(parsed: argparse.Namespace) -> Measuring:
+    from conformance.measured import Measuring
+
+    return Measuring(
+        parsed.measured,
+        fresh=parsed.fresh,
+        base=parsed.base_python,
+        torchrun=parsed.torchrun,
+        nodes=parsed.nodes,
+        processes=parsed.processes,
+        deadline=parsed.case_deadline,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,13 +73,32 @@ def _parser() -> argparse.ArgumentParser:
     run = actions.add_parser("run", help="judge wheels and write results.jsonl")
     run.add_argument("--wheel", action="append", default=[], metavar="WHEEL", help="a wheel or group; may be repeated")
     run.add_argument("--requirement", action="append", default=[], metavar="ID", help="an id or group; may be repeated")
-    run.add_argument("--lane", choices=("survey",), default="survey", help="how to find out (default: survey)")
+    run.add_argument(
+        "--lane",
+        action="append",
+        default=[],
+        choices=("survey", "virtual", "rocm", "all"),
+        help="how to find out; may be repeated (default: those that the matrix enables and this machine has)",
+    )
     run.add_argument("--results", type=Path, default=Path("results") / "results.jsonl", metavar="FILE")
     run.add_argument("--libraries", choices=("changes", "all"), default="changes", help="see `moriep survey --help`")
     run.add_argument("--json", action="store_true", help="print the verdicts as JSON too")
+    _add_measuring(run)
 
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
+
+    actions.add_parser("catalogue", help="print docs/requirements.md: every requirement, and the facts behind them")
+
+    nightly = actions.add_parser("nightly", help="the steps of the nightly workflow")
+    steps = nightly.add_subparsers(dest="step", metavar="STEP", required=True)
+    wheels = steps.add_parser("wheels", help="lock new nightlies, and name those to judge")
+    wheels.add_argument("--output", type=Path, required=True, metavar="FILE", help="where the names go, one a line")
+    wheels.add_argument("--most", type=int, default=3, metavar="N", help="of the new ones, the newest N (default: 3)")
+    issue = steps.add_parser("issue", help="say what is to be done about the issue of changed verdicts")
+    issue.add_argument("--results", type=Path, default=Path("results") / "results.jsonl", metavar="FILE")
+    issue.add_argument("--open", type=Path, required=True, metavar="FILE", help="open issues, as `gh` tells them")
+    issue.add_argument("--folder", type=Path, required=True, metavar="FOLDER", help="where the answer goes")
 
     report = actions.add_parser("report", help="make docs/report from a full run")
     report.add_argument(
@@ -48,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if the committed files drifted"
     )
+    _add_measuring(report)
     report.add_argument("--render-only", action="store_true", help="from the committed results, without a new run")
     return parser
 
@@ -64,17 +124,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parsed.matrix,
                 parsed.wheel,
                 parsed.requirement,
+                lanes=parsed.lane,
                 results_file=parsed.results,
                 libraries=parsed.libraries,
+                measuring=_measuring(parsed),
                 json_output=parsed.json,
             )
         if parsed.action == "lock":
             from conformance.commands.lock import lock
 
             return lock(parsed.matrix, write=not parsed.check)
+        if parsed.action == "catalogue":
+            from conformance.facts import requirements_page
+
+            print(requirements_page(), end="")
+            return 0
+        if parsed.action == "nightly":
+            from conformance.commands import nightly
+
+            if parsed.step == "wheels":
+                return nightly.wheels(parsed.matrix, parsed.output, most=parsed.most)
+            return nightly.issue(parsed.results, parsed.open, parsed.folder)
         from conformance.commands.report import report
 
-        return report(parsed.matrix, parsed.output, check=parsed.check, render_only=parsed.render_only)
+        return report(
+            parsed.matrix,
+            parsed.output,
+            measuring=_measuring(parsed),
+            check=parsed.check,
+            render_only=parsed.render_only,
+        )
 
     return run_command("conformance", act)
 

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -32,7 +34,10 @@ GROUPS = {
     "RTE": "routing handle",
     "LNC": "launch geometry",
     "MEM": "memory",
+    "CON": "consumers, as they call it",
+    "GRD": "moriep's dispatcher and its overflow guard on this release",
 }
+_VERSION = re.compile(r'^__version__ = "([^"]+)"', re.MULTILINE)
 _ID = re.compile(r"^([A-Z]{3})-([1-9][0-9]*)$")
 
 
@@ -97,8 +102,45 @@ def load_catalogue() -> tuple[Requirement, ...]:
     return document.requirement
 
 
+# Modules of the suite that start, watch and keep, and decide no verdict.
+_NO_RULES = frozenset(
+    {
+        "__main__.py",
+        "lanes.py",
+        "measuring.py",
+        "plugin.py",
+        "progress.py",
+        "rank_groups.py",
+        "rank_server.py",
+        "rocm.py",
+        "test_requirements.py",
+    }
+)
+
+
+@lru_cache(maxsize=1)
 def suite_revision() -> str:
-    """Names the rules by which results were made: the catalogue's text and the revision of the survey's readers."""
+    """Names the rules by which results were made.
+
+    These are the catalogue's text, the revision of the survey's readers, the suite's modules that decide verdicts (cases, oracle,
+    judges, what ranks do), and the version of the virtual GPU.
+    """
     digest = hashlib.sha256(_text().encode())
     digest.update(f"extractor {EXTRACTOR_REVISION}".encode())
+    for file in sorted(Path(__file__).with_name("suite").glob("*.py")):
+        if file.name not in _NO_RULES:
+            digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
+    digest.update(f"virtual GPU {_virtual_gpu_version()}".encode())
     return digest.hexdigest()[:12]
+
+
+def _virtual_gpu_version() -> str:
+    """Of the one beside this package, else of the one that is installed; read, not imported."""
+    beside = Path(__file__).resolve().parent.parent / "virtual_rocm" / "__init__.py"
+    if not beside.is_file():
+        spec = importlib.util.find_spec("virtual_rocm")
+        if spec is None or spec.origin is None:
+            return "none"
+        beside = Path(spec.origin)
+    found = _VERSION.search(beside.read_text(encoding="utf-8"))
+    return found[1] if found else "unknown"

@@ -11,12 +11,14 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from conformance.catalogue import Requirement
+from conformance.consumers import CONSUMERS, Consumer, accept
+from conformance.consumers.acceptance import TYPICAL
 from conformance.survey.facts import Guard, WheelFacts
 from conformance.traits import unread_libraries
-from conformance.verdicts import Evidence, Record, Verdict
+from conformance.verdicts import Evidence, Finding, Record, Verdict
 from conformance.wheels import Wheel
 from moriep.compatibility import check_mori_compatibility
 from moriep.configuration import ModelDescription, configure
@@ -24,15 +26,6 @@ from moriep.environment import Environment
 from moriep.vocabulary import WeightQuantization
 
 __all__ = ["JUDGES", "Finding", "Surroundings", "judge_survey"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a judge found. `observed` are lines of evidence."""
-
-    verdict: Verdict
-    message: str
-    observed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +194,13 @@ def _pruned_arguments(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     return _passed("accepted as given", *observed)
 
 
+def _cost_of_no_cap(facts: WheelFacts) -> list[str]:
+    """What the release allocates where SGLang asks for a quarter of the worst case, in bytes."""
+    sglang = next(item for item in CONSUMERS if item.requirement == "CFG-1")
+    found = accept(sglang, facts.surface, replace(TYPICAL, cap=TYPICAL.world_size * TYPICAL.most_tokens // 4))
+    return [line for line in found.lost if line.startswith("max_total_recv_tokens=")]
+
+
 @_judge("CFG-2")
 def _cap_field(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     field = facts.surface.config.field("max_total_recv_tokens")
@@ -208,6 +208,7 @@ def _cap_field(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
         return _failed(
             "no field max_total_recv_tokens: the cap is dropped, every rank allocates the worst case",
             f"fields: {', '.join(facts.surface.config.field_names)}",
+            *_cost_of_no_cap(facts),
         )
     position = facts.surface.config.field_names.index(field.name) + 1
     return _passed(f"field {position}: {field.name}: {field.annotation} = {field.default}")
@@ -267,6 +268,20 @@ def _kernel_types(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
     if wrong:
         return _failed("; ".join(wrong), observed)
     return _passed("all there, with their numbers", observed)
+
+
+def _consumer(consumer: Consumer) -> Judge:
+    def judge(_: Wheel, facts: WheelFacts, __: Surroundings) -> Finding:
+        found = accept(consumer, facts.surface)
+        observed = (f"passes {', '.join(consumer.kwargs(TYPICAL))}", *found.lost)
+        return (_passed if found.accepted else _failed)(found.text(), *observed)
+
+    return judge
+
+
+for _consumed in CONSUMERS:
+    if _consumed.requirement != "CFG-1":
+        _judge(_consumed.requirement)(_consumer(_consumed))
 
 
 @_judge("CFG-9")

@@ -56,11 +56,18 @@ class NightlyRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A way of finding out: `survey` reads, `virtual` runs on the virtual GPU, `rocm` on AMD GPUs."""
+    """A way of finding out: `survey` reads, `virtual` runs on the virtual GPU, `rocm` on AMD GPUs.
+
+    Attributes:
+        shows: a sentence.
+        enabled: whether a run takes it when no lane is named.
+        wheels: those it looks at when no wheel is named (`stable`, versions, dates of nightlies); empty for all that take part.
+    """
 
     name: Literal["survey", "virtual", "rocm"]
     shows: str
     enabled: bool = True
+    wheels: tuple[str, ...] = ()
 
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,17 @@ from conformance.errors import ResultsError
 from conformance.verdicts import Record, Verdict
 from conformance.wheels import Wheel
 
-__all__ = ["Header", "Results", "merge_results", "new_header", "read_results", "write_results"]
+__all__ = [
+    "Footer",
+    "Header",
+    "Line",
+    "Results",
+    "encode_footer",
+    "merge_results",
+    "new_header",
+    "read_results",
+    "write_results",
+]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="header", tag_field="kind"):
@@ -44,11 +54,11 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="heade
     python: str
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="verdict", tag_field="kind"):
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="verdict", tag_field="kind"):
     record: Record
 
 
-class _Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="footer", tag_field="kind"):
+class Footer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="footer", tag_field="kind"):
     verdicts: int
     counts: dict[str, int]
     sha256: str
@@ -84,11 +94,16 @@ def new_header(
     )
 
 
+def encode_footer(records: Sequence[Record], body: bytes) -> bytes:
+    """The line that ends a file whose verdicts are these, written as `body`."""
+    counts = {verdict.value: sum(record.verdict == verdict for record in records) for verdict in Verdict}
+    found = {name: number for name, number in counts.items() if number}
+    return msgspec.json.encode(Footer(len(records), found, hashlib.sha256(body).hexdigest())) + b"\n"
+
+
 def _encode(results: Results) -> bytes:
-    lines = [msgspec.json.encode(_Line(record)) for record in results.records]
-    body = b"".join(line + b"\n" for line in lines)
-    footer = _Footer(len(lines), results.counts(), hashlib.sha256(body).hexdigest())
-    return msgspec.json.encode(results.header) + b"\n" + body + msgspec.json.encode(footer) + b"\n"
+    body = b"".join(msgspec.json.encode(Line(record)) + b"\n" for record in results.records)
+    return msgspec.json.encode(results.header) + b"\n" + body + encode_footer(results.records, body)
 
 
 def write_results(results: Results, path: Path) -> None:
@@ -127,8 +142,8 @@ def read_results(path: Path) -> Results:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not lines or lines[-1] != b"" or len(lines) < 3:
         raise ResultsError(f"{path}: incomplete: the run that wrote it was cut off (no footer); run it again")
-    decoder = msgspec.json.Decoder(Header | _Line | _Footer)
-    items: list[Header | _Line | _Footer] = []
+    decoder = msgspec.json.Decoder(Header | Line | Footer)
+    items: list[Header | Line | Footer] = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
             items.append(decoder.decode(line))
@@ -137,9 +152,9 @@ def read_results(path: Path) -> Results:
     header, footer = items[0], items[-1]
     if not isinstance(header, Header):
         raise ResultsError(f"{path}: line 1 is no header: not a results file")
-    if not isinstance(footer, _Footer):
+    if not isinstance(footer, Footer):
         raise ResultsError(f"{path}: incomplete: the run that wrote it was cut off (no footer); run it again")
-    body = [item for item in items[1:-1] if isinstance(item, _Line)]
+    body = [item for item in items[1:-1] if isinstance(item, Line)]
     digest = hashlib.sha256(b"".join(line + b"\n" for line in lines[1:-2])).hexdigest()
     if len(body) != len(items) - 2 or footer.verdicts != len(body) or footer.sha256 != digest:
         raise ResultsError(f"{path}: the footer does not fit the verdicts: the file was altered after the run")

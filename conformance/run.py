@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""One run of the survey lane: survey, judge, hold against the expectations, keep the results."""
+"""One run: the survey lane (survey, judge, hold against the expectations), and its results put together with measured ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from conformance.catalogue import Requirement, load_catalogue
 from conformance.errors import SelectionError
 from conformance.judging import Surroundings, judge_survey
 from conformance.matrix import Matrix
-from conformance.results import Results, new_header
+from conformance.results import Results, merge_results, new_header
 from conformance.survey.cache import SurveyCache
 from conformance.survey.collect import Progress, SurveyOutcome, survey_wheels
 from conformance.survey.soname_plan import LibraryDepth
 from conformance.verdicts import StaleExpectation, apply_expectations
 from conformance.wheels import Wheel
 
-__all__ = ["SurveyRun", "run_survey_lane", "select_requirements"]
+__all__ = ["Judged", "SurveyRun", "put_together", "run_survey_lane", "select_requirements"]
 
 
 @dataclass(frozen=True)
-class SurveyRun:
-    """What a run found: results, the survey behind them, and expectations that did not come true."""
+class Judged:
+    """What a run found: results, and expectations that did not come true."""
 
     results: Results
-    survey: SurveyOutcome
     stale: tuple[StaleExpectation, ...]
 
     @property
@@ -36,19 +37,40 @@ class SurveyRun:
         )
 
 
-def select_requirements(names: Sequence[str], lane: str = "survey") -> tuple[Requirement, ...]:
-    """The named requirements or groups (`OVF-1`, `OVF`) that a lane can show, all of them if none is named.
+@dataclass(frozen=True)
+class SurveyRun(Judged):
+    """What a run of the survey lane found, with the survey behind it."""
+
+    survey: SurveyOutcome
+
+
+def put_together(parts: Sequence[Judged]) -> Judged:
+    """Several lanes as one; a wheel that one of them could not judge stays one.
+
+    Raises:
+        ResultsError: no parts.
+    """
+    results = merge_results([part.results for part in parts])
+    failures = {label: reason for part in parts for label, reason in part.results.header.failures.items()}
+    header = msgspec.structs.replace(results.header, failures=dict(sorted(failures.items())))
+    return Judged(Results(header, results.records), tuple(item for part in parts for item in part.stale))
+
+
+def select_requirements(names: Sequence[str], *lanes: str) -> tuple[Requirement, ...]:
+    """The named requirements or groups (`OVF-1`, `OVF`) that the lanes (default: survey) can show, all of them if none is named.
 
     Raises:
         SelectionError: a name that matches nothing.
     """
-    catalogue = tuple(item for item in load_catalogue() if lane in item.lanes)
+    lanes = lanes or ("survey",)
+    catalogue = tuple(item for item in load_catalogue() if set(lanes) & set(item.lanes))
     if not names:
         return catalogue
     for name in names:
         if not any(name.upper() in (item.id, item.group) for item in catalogue):
+            where = f"lane {' or '.join(lanes)}"
             raise SelectionError(
-                f"no requirement or group {name!r} in lane {lane}; there are {', '.join(item.id for item in catalogue)}"
+                f"no requirement or group {name!r} in {where}; there are {', '.join(item.id for item in catalogue)}"
             )
     wanted = {name.upper() for name in names}
     return tuple(item for item in catalogue if item.id in wanted or item.group in wanted)
@@ -90,4 +112,4 @@ def run_survey_lane(
     )
     failures = {wheel.label: reason for wheel, reason in surveyed.failures.items() if wheel in selected}
     header = new_header(selected, ("survey",), [item.id for item in requirements], failures)
-    return SurveyRun(Results(header, judged), surveyed, stale)
+    return SurveyRun(Results(header, judged), stale, surveyed)

@@ -11,7 +11,7 @@ from conformance.errors import MatrixError
 from conformance.matrix import Expectation
 from conformance.wheels import Wheel
 
-__all__ = ["Evidence", "Record", "StaleExpectation", "Verdict", "apply_expectations"]
+__all__ = ["Evidence", "Finding", "Record", "StaleExpectation", "Verdict", "apply_expectations"]
 
 
 class Verdict(str, Enum):
@@ -44,6 +44,15 @@ class Verdict(str, Enum):
             Verdict.TIMEOUT,
             Verdict.ENGINE_ERROR,
         )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a judge found. `observed` are lines of evidence."""
+
+    verdict: Verdict
+    message: str
+    observed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a framework that uses MORI-EP imports: environment, capacity, configuration and compatibility.
+"""What a framework that uses MORI-EP imports: environment, capacity, configuration, compatibility and dispatcher.
 
 Nothing here imports torch or mori until a function that needs them is called.
 """
@@ -9,14 +9,20 @@ from __future__ import annotations
 from moriep.capacity import Capacity
 from moriep.compatibility import check_mori_compatibility, explain, installed_surface
 from moriep.configuration import Configuration, ModelDescription, configure, materialise
+from moriep.dispatcher import DispatchOutput, GuardMode, MoriEPDispatcher
 from moriep.environment import Environment
 from moriep.errors import (
     CapacityError,
     CompatibilityError,
     ConfigurationError,
+    EnvironmentChangedError,
     EnvironmentVariableError,
+    GroupMismatchError,
+    InputError,
     MoriEPError,
     MoriNotInstalledError,
+    ReceiveOverflowError,
+    StageError,
 )
 
 __all__ = [
@@ -25,11 +31,19 @@ __all__ = [
     "CompatibilityError",
     "Configuration",
     "ConfigurationError",
+    "DispatchOutput",
     "Environment",
+    "EnvironmentChangedError",
     "EnvironmentVariableError",
+    "GroupMismatchError",
+    "GuardMode",
+    "InputError",
     "ModelDescription",
+    "MoriEPDispatcher",
     "MoriEPError",
     "MoriNotInstalledError",
+    "ReceiveOverflowError",
+    "StageError",
     "__version__",
     "check_mori_compatibility",
     "configure",

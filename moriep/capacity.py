@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from moriep.errors import CapacityError
 from moriep.variables import INT32_MAX
@@ -55,7 +56,8 @@ class Capacity:
                 f"32-bit int (at most {INT32_MAX})"
             )
 
-    @property
+    # Kept once computed: the dispatcher asks on every call.
+    @cached_property
     def worst_case(self) -> int:
         """W·M: every rank sends all its tokens to this one. `MaxNumTokensToSend` in the header."""
         return self.world_size * self.max_num_inp_token_per_rank
@@ -65,14 +67,14 @@ class Capacity:
         """True if the cap exceeds the worst case; the constructor then lowers it, with an INFO line."""
         return self.max_total_recv_tokens > self.worst_case
 
-    @property
+    @cached_property
     def per_rank(self) -> int:
         """Rows per sending rank: min(ceil(T / W), M), or M without a cap. `MaxNumTokensToRecvPerRank`."""
         if self.max_total_recv_tokens == 0:
             return self.max_num_inp_token_per_rank
         return min(-(-self.max_total_recv_tokens // self.world_size), self.max_num_inp_token_per_rank)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Rows that the receive buffer really has: W × `per_rank`. `MaxNumTokensToRecv`.
 

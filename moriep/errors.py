@@ -14,10 +14,15 @@ __all__ = [
     "CapacityError",
     "CompatibilityError",
     "ConfigurationError",
+    "EnvironmentChangedError",
     "EnvironmentVariableError",
+    "GroupMismatchError",
+    "InputError",
     "MissingLibraryError",
     "MoriEPError",
     "MoriNotInstalledError",
+    "ReceiveOverflowError",
+    "StageError",
     "VariableProblem",
 ]
 
@@ -91,3 +96,59 @@ class EnvironmentVariableError(MoriEPError, ValueError):
 
     def __reduce__(self) -> tuple[type[EnvironmentVariableError], tuple[tuple[VariableProblem, ...]]]:
         return type(self), (self.problems,)
+
+
+class InputError(MoriEPError, ValueError):
+    """A tensor that the kernels would misread: its type, shape, strides, device or values."""
+
+
+class StageError(MoriEPError, RuntimeError):
+    """A call of the dispatcher out of order."""
+
+
+class EnvironmentChangedError(MoriEPError, RuntimeError):
+    """An environment variable is not what it was when the op was built, so the op no longer does what it says."""
+
+    def __init__(self, message: str, variables: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.variables = tuple(variables)
+
+    def __reduce__(self) -> tuple[type[EnvironmentChangedError], tuple[str, tuple[str, ...]]]:
+        return type(self), (str(self), self.variables)
+
+
+class GroupMismatchError(MoriEPError, RuntimeError):
+    """Ranks of one group are configured differently; `fields` names what differs."""
+
+    def __init__(self, message: str, fields: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+    def __reduce__(self) -> tuple[type[GroupMismatchError], tuple[str, tuple[str, ...]]]:
+        return type(self), (str(self), self.fields)
+
+
+class ReceiveOverflowError(MoriEPError, RuntimeError):
+    """More tokens than a buffer holds: of dispatch's receive buffer, or of combine's staging buffer.
+
+    Attributes:
+        counts: tokens that each rank receives, by rank; where only a bound is known, the bound; for combine, the last
+            staging row that is needed on each rank.
+        capacity: rows that the buffer has.
+        smallest: the smallest `max_total_recv_tokens` that would have held; None if no value would.
+        certain: False where the overflow is only not excluded (guard mode `free`).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        counts: Sequence[int] = (),
+        capacity: int = 0,
+        smallest: int | None = None,
+        certain: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.counts, self.capacity, self.smallest, self.certain = tuple(counts), capacity, smallest, certain
+
+    def __reduce__(self) -> tuple[type[ReceiveOverflowError], tuple[str, tuple[int, ...], int, int | None, bool]]:
+        return type(self), (str(self), self.counts, self.capacity, self.smallest, self.certain)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from moriep.buffers import DispatchShape, plan_buffers
 from moriep.capacity import Capacity
@@ -45,7 +46,7 @@ class CombineStaging:
     buffer_bytes: int
     row_bytes: int
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Whole rows that the buffer has room for."""
         return self.buffer_bytes // self.row_bytes

@@ -34,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a variable for the program; may be repeated",
     )
+    run.add_argument(
+        "--lockstep",
+        action="store_true",
+        help="kernels of the ranks take turns, so that a run with the same --seed repeats",
+    )
+    run.add_argument("--seed", type=int, help="order of turns among waves and ranks (default 0: round robin)")
     _add_roots(run)
     run.add_argument("program", nargs=argparse.REMAINDER, help="-- and the command")
 
@@ -83,6 +89,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if not command:
         raise VirtualRocmError("nothing to run: python -m virtual_rocm run --ranks 2 -- python script.py")
     variables = _prepare(arguments, command).apply_to(os.environ)
+    if arguments.seed is not None:
+        variables["VIRTUAL_ROCM_SEED"] = str(arguments.seed)
     for assignment in arguments.env:
         name, equals, value = assignment.partition("=")
         if not equals:
@@ -90,7 +98,13 @@ def _run(arguments: argparse.Namespace) -> int:
         variables[name] = value
     # Asked to end, end the ranks too: an exception passes through the launcher, a signal's default does not.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    result = run_ranks(command, ranks=arguments.ranks, environment=variables, deadline=arguments.deadline)
+    result = run_ranks(
+        command,
+        ranks=arguments.ranks,
+        environment=variables,
+        deadline=arguments.deadline,
+        take_turns=arguments.lockstep,
+    )
     if not result.ok:
         if result.timed_out:
             print(f"virtual_rocm: the deadline of {arguments.deadline:g} s was reached", file=sys.stderr)

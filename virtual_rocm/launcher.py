@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import selectors
 import signal
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from .errors import LaunchError
+from .lockstep import Lockstep, lockstep
 
 # How long a rank may go on after another one has failed: enough for it to fail with a message of its own.
 _GRACE_SECONDS = 3.0
@@ -98,9 +100,11 @@ _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_launcher() -> None:
+def _die_with(launcher: int) -> None:
     """In the child: be killed when the launcher dies, however it does."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != launcher:  # it died before the kernel knew that we want to
+        os._exit(1)
 
 
 class _Rank:
@@ -121,7 +125,7 @@ class _Rank:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=_die_with_launcher,
+                preexec_fn=functools.partial(_die_with, os.getpid()),
             )
         except OSError as error:
             raise LaunchError(f"cannot start {command[0]}: {error.strerror}") from error
@@ -154,11 +158,13 @@ def run_ranks(
     environment: Mapping[str, str],
     deadline: float,
     output: Callable[[int, bool, bytes], None] | None = None,
+    take_turns: bool = False,
 ) -> RunResult:
     """Run `command` once for each rank and return when no process of it is left.
 
     `output` gets every line: rank, whether it came from stderr, the line with its end. When a rank fails, the others get
-    a few seconds; at the deadline (in seconds), all are ended.
+    a few seconds; at the deadline (in seconds), all are ended. With `take_turns`, the kernels of all ranks run in an order that
+    VIRTUAL_ROCM_SEED gives.
     """
     if ranks < 1:
         raise LaunchError(f"{ranks} ranks: at least one is needed")
@@ -167,17 +173,21 @@ def run_ranks(
     write = output or _prefix_output(ranks)
     started: list[_Rank] = []
     timed_out = False
-    try:
-        for rank in range(ranks):  # not a comprehension: those that were started must end when a later one fails
-            started.append(_Rank(rank, command, rank_environment(environment, rank, ranks, port)))  # noqa: PERF401
-        timed_out = _watch(started, begun + deadline, write)
-    finally:
-        _end(started, write)
+    with lockstep(ranks) if take_turns else contextlib.nullcontext() as turns:
+        variables = {**environment, **(turns.environment() if turns else {})}
+        try:
+            for rank in range(ranks):  # not a comprehension: those that were started must end when a later one fails
+                started.append(_Rank(rank, command, rank_environment(variables, rank, ranks, port)))  # noqa: PERF401
+            timed_out = _watch(started, begun + deadline, write, turns)
+        finally:
+            _end(started, write)
     results = tuple(rank.result for rank in started if rank.result is not None)
     return RunResult(ranks=results, timed_out=timed_out, seconds=time.monotonic() - begun)
 
 
-def _watch(ranks: Sequence[_Rank], deadline: float, write: Callable[[int, bool, bytes], None]) -> bool:
+def _watch(
+    ranks: Sequence[_Rank], deadline: float, write: Callable[[int, bool, bytes], None], turns: Lockstep | None
+) -> bool:
     """Pass output on until all have ended, or must; True if the deadline was reached."""
     failed_at: float | None = None
     with selectors.DefaultSelector() as selector:
@@ -191,6 +201,10 @@ def _watch(ranks: Sequence[_Rank], deadline: float, write: Callable[[int, bool, 
                 if not _pass_on(key.data, key.fileobj, write):  # type: ignore[arg-type]
                     selector.unregister(key.fileobj)
             ended = [rank.poll() for rank in ranks]
+            if turns:
+                for rank, gone in zip(ranks, ended, strict=True):
+                    if gone:
+                        turns.mark_ended(rank.rank)
             now = time.monotonic()
             if all(ended):
                 for key in list(selector.get_map().values()):

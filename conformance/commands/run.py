@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m conformance run`."""
+"""`python -m conformance run`: choose lanes, let each judge, put the results together, print and keep them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from rich.text import Text
 
 from conformance.catalogue import Requirement
 from conformance.commands.output import console, print_json, progress_display
+from conformance.lanes import choose_lanes, run_lane
+from conformance.matrix import load_matrix
+from conformance.measured import Measuring
 from conformance.results import Results, write_results
-from conformance.run import SurveyRun, run_survey_lane, select_requirements
-from conformance.selection import choose_wheels, load_project_matrix
+from conformance.run import Judged, put_together, run_survey_lane, select_requirements
+from conformance.selection import choose_wheels, find_matrix
 from conformance.survey.soname_plan import LibraryDepth
 from conformance.verdicts import Record, Verdict
 
@@ -40,16 +43,38 @@ def run(
     wheels: Sequence[str],
     requirements: Sequence[str],
     *,
+    lanes: Sequence[str],
     results_file: Path,
     libraries: LibraryDepth,
+    measuring: Measuring,
     json_output: bool,
 ) -> int:
-    """Judge, print, keep. Returns 0 if everything is as expected, 1 if not, 3 if wheels could not be read."""
-    matrix = load_project_matrix(matrix_file)
-    selected = select_requirements(requirements)
-    chosen = [item.wheel for item in choose_wheels(matrix, wheels)]
-    with progress_display() as progress:
-        done = run_survey_lane(matrix, chosen, selected, libraries=libraries, progress=progress)
+    """Judge, print, keep. Returns 0 if everything is as expected, 1 if not, 3 if wheels could not be read.
+
+    Args:
+        lanes: their names, or `all`; none for those that the matrix enables and this machine has.
+        measuring: how the lanes that run kernels do it.
+    """
+    path = find_matrix(matrix_file)
+    matrix = load_matrix(path)
+    used = choose_lanes(matrix, lanes)
+    selected = select_requirements(requirements, *used)
+    parts: list[Judged] = []
+    if "survey" in used:
+        chosen = [item.wheel for item in choose_wheels(matrix, wheels)]
+        with progress_display() as progress:
+            parts.append(
+                run_survey_lane(
+                    matrix,
+                    chosen,
+                    [item for item in selected if "survey" in item.lanes],
+                    libraries=libraries,
+                    progress=progress,
+                )
+            )
+    measured = (run_lane(path, matrix, lane, wheels, selected, measuring) for lane in used if lane != "survey")
+    parts += [part for part in measured if part is not None]
+    done = put_together(parts)
     write_results(done.results, results_file)
     if json_output:
         print_json(done.results)
@@ -64,11 +89,11 @@ def run(
     return 3 if done.results.header.failures and not _unexpected(done) and not done.stale else 1
 
 
-def _unexpected(done: SurveyRun) -> list[Record]:
+def _unexpected(done: Judged) -> list[Record]:
     return [record for record in done.results.records if record.verdict.is_failure]
 
 
-def _print(done: SurveyRun, requirements: Sequence[Requirement]) -> None:
+def _print(done: Judged, requirements: Sequence[Requirement]) -> None:
     out = console()
     results = done.results
     by_key = {(record.requirement, record.sha256): record for record in results.records}

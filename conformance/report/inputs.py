@@ -11,7 +11,6 @@ from conformance.catalogue import Requirement, load_catalogue, suite_revision
 from conformance.errors import ResultsError
 from conformance.report.surveys import encode_surveys, read_surveys, reduced
 from conformance.results import Results, read_results, write_results
-from conformance.run import SurveyRun
 from conformance.survey.facts import WheelFacts
 from conformance.wheels import Wheel
 
@@ -66,9 +65,9 @@ def _assemble(results: Results, facts: Mapping[str, WheelFacts], where: str) -> 
     return ReportInputs(results, known, requirements)
 
 
-def build_report_inputs(run: SurveyRun) -> ReportInputs:
-    """Inputs straight from a run."""
-    return _assemble(run.results, run.survey.facts, "this run")
+def build_report_inputs(results: Results, facts: Mapping[str, WheelFacts]) -> ReportInputs:
+    """Inputs straight from a run: its results, and the survey of its wheels by sha256."""
+    return _assemble(results, facts, "this run")
 
 
 def read_report_inputs(folder: Path) -> ReportInputs:

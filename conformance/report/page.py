@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
+from conformance.consumers import OUTCOMES
 from conformance.differences import Difference
+from conformance.report.consumers import consumer_rows, consumer_wheels
 from conformance.report.grid import Cell, Grid
 from conformance.report.grouping import days, group_differences
 from conformance.report.references import link_target, pieces
@@ -49,6 +51,9 @@ def render_page(grid: Grid, events: Sequence[Event]) -> bytes:
             columns=columns,
             before=before,
             steps=steps,
+            consumer_wheels=consumer_wheels(grid),
+            consumers=consumer_rows(grid, consumer_wheels(grid)),
+            outcomes=OUTCOMES,
             segments=grid.segments(),
             main_steps=stable_steps(grid)[::-1],
             sibling_steps=[item for item in sibling_steps(grid) if not item.comparison.identical],

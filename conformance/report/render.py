@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.errors import ResultsError
+from conformance.report.consumers import render_consumer_page
 from conformance.report.grid import build_grid
 from conformance.report.inputs import ReportInputs, read_report_inputs
 from conformance.report.machine import render_badge, render_json, render_junit
@@ -30,6 +31,7 @@ def render_report(inputs: ReportInputs) -> dict[str, bytes]:
     files = {
         "index.html": render_page(grid, events),
         "report.md": render_report_page(grid),
+        "consumers.md": render_consumer_page(grid),
         "timeline.md": render_timeline_page(grid, events),
         "report.json": render_json(grid),
         "junit.xml": render_junit(grid),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from conformance.suite.lanes import Lane, plain_lane, virtual_lane
 from conformance.suite.launch import Job, Outcome, run_jobs
 from conformance.suite.witnesses import ALONE, WITNESSES, WitnessResult, run_witnesses
 from conformance.verdicts import Verdict
+
+# Shown beside each outcome; it goes nowhere else.
+_BEGUN = time.monotonic()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +58,11 @@ def _lane(arguments: argparse.Namespace) -> Lane:
 
 
 def _say(outcome: Outcome) -> None:
-    print(f"  {outcome.case.name}: {outcome.kind}: {outcome.message}", file=sys.stderr, flush=True)
+    print(
+        f"  {time.monotonic() - _BEGUN:6.1f} s  {outcome.case.name}: {outcome.kind}: {outcome.message}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from conformance.consumers import SITUATIONS
 from conformance.suite.cases import Case
 
 __all__ = ["CASES"]
@@ -11,6 +16,26 @@ _ROUND = Case("uniform", tokens=((7, 5), (3, 6)), scale_dim=4, scale_type_size=4
 # W·M = 32; arrivals at rank 0 are what all ranks send.
 _TO_ONE = Case("to-one", pattern="all_to_one", tokens=((16, 16),), rounds=1, dirty=False)
 _OVERFLOW = _TO_ONE.with_(alone=True, play="round_trip", rounds=2)
+
+# With scales, so that no buffer is empty; from the registered buffer, because combine is not what this is about.
+_MEASURED = Case(
+    "allocations",
+    tokens=((7, 5),),
+    scale_dim=4,
+    scale_type_size=4,
+    rounds=1,
+    external_input=False,
+    allocations=True,
+)
+
+
+def _guarded(name: str, *, seed: int, rounds: int = 16, **values: Any) -> Case:
+    """Random numbers of tokens, the whole range, through moriep's dispatcher."""
+    world_size, most = values.get("world_size", 2), values.get("most_tokens", 16)
+    counts = np.random.default_rng(seed).integers(0, most + 1, (rounds, world_size)).tolist()
+    tokens = tuple(tuple(row) for row in counts)
+    return Case(name, play="guarded", rounds=rounds, seed=seed, tokens=tokens, **values)
+
 
 _LIST = (
     _ROUND,
@@ -43,13 +68,61 @@ _LIST = (
     Case("cap-last-rank", cap=24, pattern="all_to_one", target=1, tokens=((9, 15),), alone=True),
     Case("cap-small", cap=8, pattern="all_to_one", target=1, tokens=((4, 4),), alone=True),
     Case("cap-balanced", cap=24, pattern="same_rank", tokens=((16, 16),), alone=True),
+    # Fewer rows than one rank sends, which is no overflow as long as it sends to several.
+    Case(
+        "cap-below-one-sender", cap=8, external_input=False, pattern="same_rank", tokens=((0, 16), (16, 0)), alone=True
+    ),
+    # Four ranks: rounded to a multiple of 4, and not only to an even number.
+    Case("cap-odd-four-ranks", world_size=4, most_tokens=8, cap=13, pattern="all_to_one", tokens=((4, 4, 4, 4),)),
     # Wide rows: memory comes in pages.
     Case("cap-memory", cap=8, hidden=1024, play="construct", rounds=1),
     Case("cap-memory-none", cap=0, hidden=1024, play="construct", rounds=1),
+    _MEASURED,
+    _MEASURED.with_(name="allocations-capped", cap=17),
+    _MEASURED.with_(name="allocations-above", cap=99),
     _OVERFLOW.with_(name="overflow-by-one", cap=20, tokens=((11, 10),)),
     _OVERFLOW.with_(name="overflow-far", cap=8),
     _OVERFLOW.with_(name="overflow-one-sender", cap=8, tokens=((0, 16),)),
     _OVERFLOW.with_(name="overflow-skewed", cap=8, pattern="skewed", tokens=((12, 12),)),
+    _guarded("guard-uniform", seed=101, cap=18),
+    _guarded("guard-skewed", seed=102, cap=12, pattern="skewed"),
+    _guarded("guard-same-rank", seed=103, cap=9, pattern="same_rank"),
+    _guarded("guard-full", seed=104, cap=0),
+    _guarded("guard-four-ranks", seed=105, rounds=12, cap=14, world_size=4, most_tokens=8),
+    # The edges: one below, exactly full, one above, the same for each rank as receiver.
+    Case(
+        "guard-edge",
+        play="guarded",
+        pattern="all_to_one",
+        cap=20,
+        tokens=((10, 9), (10, 10), (11, 10), (16, 4), (4, 16), (16, 5), (16, 16), (0, 16)),
+        rounds=8,
+    ),
+    Case(
+        "guard-edge-last",
+        play="guarded",
+        pattern="all_to_one",
+        target=1,
+        cap=20,
+        tokens=((10, 9), (10, 10), (11, 10), (16, 4), (4, 16), (16, 5), (16, 16), (0, 16)),
+        rounds=8,
+    ),
+    # Combine stages by sender: how many tokens a rank has decides, and where they go.
+    _guarded("guard-external", seed=106, cap=26, combine_input="external"),
+    _guarded("guard-external-skewed", seed=107, cap=24, combine_input="external", pattern="skewed"),
+    Case(
+        "guard-external-edge",
+        play="guarded",
+        pattern="all_to_one",
+        target=1,
+        cap=24,
+        combine_input="external",
+        # 24 rows of 156 bytes hold 29 rows of 128: 13 tokens are inside, 14 are not.
+        tokens=((13, 11), (14, 10), (11, 13), (10, 14), (12, 12), (1, 14)),
+        rounds=6,
+    ),
+    _guarded("guard-free", seed=108, cap=14, guard="free"),
+    _guarded("guard-free-four-ranks", seed=109, rounds=12, cap=12, world_size=4, most_tokens=8, guard="free"),
     Case("one-block-one-warp", block_num=1, warps_per_block=1, tokens=((7, 5), (16, 16))),
     Case("sglang-geometry", block_num=80, warps_per_block=16, tokens=((7, 5), (3, 6))),
     Case("odd-warps", block_num=3, warps_per_block=5, tokens=((7, 5), (3, 6))),
@@ -59,6 +132,8 @@ _LIST = (
     Case("ll-out-of-range", kernel_type="IntraNodeLL", pattern="out_of_range", tokens=((8, 8), (9, 7)), alone=True),
     Case("ll-odd-warps", kernel_type="IntraNodeLL", block_num=4, warps_per_block=5, tokens=((7, 5),), alone=True),
     _OVERFLOW.with_(name="ll-overflow-by-one", kernel_type="IntraNodeLL", cap=20, tokens=((11, 10),)),
+    # As frameworks call it.
+    *(situation.case for situation in SITUATIONS),
 )
 
 CASES = {case.name: case for case in _LIST}

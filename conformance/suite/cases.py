@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from conformance.suite.calls import Calls, calls_from_json
 from conformance.suite.encoding import (
     DTYPE_SIZES,
     Bytes,
@@ -43,6 +44,8 @@ PLAYS = {
     "routing": ("dispatch_routing", "combine_routing"),
     "replay": ("dispatch_routing", "combine_routing", "replay", "combine_routing"),
     "construct": (),
+    # Through moriep's dispatcher and its overflow guard: what does not fit is refused, and the round has no combine.
+    "guarded": ("guarded_dispatch", "guarded_combine"),
 }
 
 
@@ -65,9 +68,12 @@ class Case:
         play: one of PLAYS; rounds: how often.
         kernel_type, block_num, warps_per_block, gpus_per_node, external_input, quant_type: as the config's fields are called;
             gpus_per_node None means the world size.
+        guard, combine_input: of moriep's dispatcher, for the play `guarded`.
         dirty: fill the output views between rounds.
         alone: may end the ranks: run it in processes of its own.
         seed: of everything random.
+        calls: a framework's own way of calling; None for the suite's.
+        allocations: after combine, ask the device for the bytes of what the op returned.
     """
 
     name: str
@@ -91,9 +97,13 @@ class Case:
     gpus_per_node: int | None = None
     external_input: bool = True
     quant_type: str = "none"
+    guard: str = "exact"
+    combine_input: str = "auto"
     dirty: bool = True
     alone: bool = False
     seed: int = 1
+    calls: Calls | None = None
+    allocations: bool = False
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS or self.play not in PLAYS or self.dtype not in DTYPE_SIZES:
@@ -219,4 +229,5 @@ def case_to_json(case: Case) -> str:
 def case_from_json(text: str) -> Case:
     values = json.loads(text)
     values["tokens"] = tuple(tuple(counts) for counts in values["tokens"])
+    values["calls"] = calls_from_json(values["calls"])
     return Case(**values)

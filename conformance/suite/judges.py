@@ -6,15 +6,24 @@ A judge says what it found; a case that was not run, or that ended for another r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from conformance.judging import Finding
+from conformance.consumers import SITUATIONS, consumer_finding
 from conformance.suite.cases import Case
+from conformance.suite.guard_judges import (
+    EXACT_CASES,
+    EXTERNAL_CASES,
+    FREE_CASES,
+    judge_corruption,
+    judge_refusals,
+)
 from conformance.suite.launch import Outcome
 from conformance.suite.observations import Observation
 from conformance.suite.oracle import Discrepancy, World, check_combine, check_dispatch, check_guards, make_world
-from conformance.verdicts import Verdict
+from conformance.verdicts import Finding, Verdict
 
 __all__ = ["CHECKS", "Check", "cases_of", "judge"]
 
@@ -49,6 +58,7 @@ _LACKING = (
     "unexpected keyword argument",
 )
 _SHOWN = 12
+_PAGE = 4096
 
 
 def _check(requirement: str, *cases: str) -> Callable[[Judge], Judge]:
@@ -168,6 +178,12 @@ for _requirement, _cases, _kinds, _good in (
         ("cap-last-rank", "cap-small", "cap-balanced"),
         (*_DISPATCH_KINDS, *_SUMS),
         "combine is right at every rank while the capacity is not exceeded",
+    ),
+    (
+        "CAP-8",
+        ("cap-below-one-sender",),
+        (*_DISPATCH_KINDS, *_SUMS, "weight_sum"),
+        "sums and weights of every token come back, though one rank sends more tokens than the capacity",
     ),
     ("IDS-1", ("dropped", "all-dropped"), _DISPATCH_KINDS, "slots of −1 go nowhere, the other slots where they name"),
     ("IDS-2", ("out-of-range",), _DISPATCH_KINDS, "ids of W·E and above go nowhere, the other slots where they name"),
@@ -290,9 +306,13 @@ def _clamped(outcomes: Outcomes) -> Finding:
     return _rows(outcomes, {"cap-above": 32}, "a cap above W·M gives W·M rows")
 
 
-@_check("CAP-5", "cap-odd")
+@_check("CAP-5", "cap-odd", "cap-odd-four-ranks")
 def _rounded(outcomes: Outcomes) -> Finding:
-    return _rows(outcomes, {"cap-odd": 20}, "a cap of 19 on 2 ranks gives 20 rows, and holds 20 tokens")
+    return _rows(
+        outcomes,
+        {"cap-odd": 20, "cap-odd-four-ranks": 16},
+        "a cap of 19 on 2 ranks gives 20 rows, one of 13 on 4 ranks 16, and they hold as many tokens",
+    )
 
 
 @_check("CAP-6", "cap-exact", "cap-exact-one-sender", "cap-one-below")
@@ -330,6 +350,27 @@ def _memory_shrinks(outcomes: Outcomes) -> Finding:
     return Finding(Verdict.PASS, f"a cap of 8 instead of 32 rows saves {min(saved)} bytes", observed)
 
 
+@_check("MEM-2", "allocations", "allocations-capped", "allocations-above")
+def _buffer_by_buffer(outcomes: Outcomes) -> Finding:
+    unfinished = _unfinished(outcomes)
+    if unfinished is not None:
+        return unfinished
+    wrong, shown, unknown = [], [], False
+    for name, seen in _seen(outcomes):
+        for buffer, (real, predicted) in json.loads(seen.notes["allocations"]).items():
+            text = f"{name}: rank {seen.rank}: {buffer}: {real} bytes, {predicted} are predicted"
+            shown.append(text)
+            unknown = unknown or real < 0
+            # Where memory comes in pages only whole pages are told.
+            if real not in (predicted, -(-predicted // _PAGE) * _PAGE):
+                wrong.append(text)
+    if unknown:
+        return Finding(Verdict.NOT_RUN, "this device does not tell the bytes of an allocation", tuple(shown[:_SHOWN]))
+    if wrong:
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+    return Finding(Verdict.PASS, "every buffer has the bytes that moriep.buffers predicts", tuple(shown[:_SHOWN]))
+
+
 @_check("CFG-10", "uniform", "cap-exact")
 def _kept(outcomes: Outcomes) -> Finding:
     unfinished = _unfinished(outcomes)
@@ -340,6 +381,24 @@ def _kept(outcomes: Outcomes) -> Finding:
     if wrong:
         return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
     return Finding(Verdict.PASS, "every field holds what was passed", (f"pruned: {', '.join(pruned) or 'nothing'}",))
+
+
+@_check("CFG-18", "consumer-sglang-bf16")
+def _pruned_well(outcomes: Outcomes) -> Finding:
+    seen = _seen(outcomes)
+    wrong = [
+        f"{name}: rank {item.rank}: {key}: {item.notes[key]}"
+        for name, item in seen
+        for key in ("warnings", "values", "second", "left")
+        if key in item.notes
+    ]
+    if wrong:
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+    # Whatever happened after the op was made is another requirement's.
+    if any(item.step == "construct" for _, item in seen) or not seen:
+        return _unfinished(outcomes) or Finding(Verdict.NOT_RUN, "no rank told what pruning did")
+    removed = sorted({name for _, item in seen for name in item.pruned})
+    return Finding(Verdict.PASS, f"removed {', '.join(removed) or 'nothing'}, with one warning each")
 
 
 def _refuses_the_overflow(outcome: Outcome) -> bool:
@@ -377,6 +436,29 @@ def _loud(outcomes: Outcomes) -> Finding:
     return Finding(worst, message or "; ".join(lines), tuple(lines))
 
 
+def _guarded(*parts: Callable[[Outcome], Finding]) -> Judge:
+    """A judge of cases that were played through the guard: every part has to be content with every case."""
+
+    def look(outcomes: Outcomes) -> Finding:
+        unfinished = _unfinished(outcomes)
+        if unfinished is not None:
+            return unfinished
+        findings = [part(outcome) for outcome in outcomes.values() for part in parts]
+        worst = next((item for item in findings if item.verdict is not Verdict.PASS), None)
+        return worst or Finding(Verdict.PASS, "; ".join(item.message for item in findings))
+
+    return look
+
+
+_check("GRD-1", *EXACT_CASES)(_guarded(judge_corruption))
+_check("GRD-2", *EXACT_CASES)(_guarded(judge_refusals))
+_check("GRD-3", *EXTERNAL_CASES)(_guarded(judge_corruption, judge_refusals))
+_check("GRD-4", *FREE_CASES)(_guarded(judge_corruption, judge_refusals))
 _check("OVF-7", "overflow-by-one")(_loud)
 _check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
 _check("OVF-9", "ll-overflow-by-one")(_loud)
+
+for _situation in SITUATIONS:
+    _check(_situation.requirement, _situation.case.name)(
+        partial(consumer_finding, _situation, discrepancies=discrepancies)
+    )

@@ -1,21 +1,54 @@
 # SPDX-License-Identifier: MIT
-"""The lanes on which ranks can run: a command for the ranks, and the variables around it."""
+"""The lanes on which ranks can run: an interpreter, the variables around it, and a way to start ranks."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["REFERENCE", "Lane", "plain_lane", "virtual_lane"]
+from conformance.errors import ConformanceError
+from conformance.suite.rank_groups import PROGRAM, ForkingStarter, SpawningStarter, Starter, TorchrunStarter
+
+__all__ = [
+    "REFERENCE",
+    "Lane",
+    "LaneError",
+    "Torchrun",
+    "plain_lane",
+    "rocm_lane",
+    "virtual_lane",
+    "virtual_variables",
+]
 
 # The folder that holds the fake `mori`.
 REFERENCE = Path(__file__).resolve().parent / "reference"
 
 # One allocation for each buffer, so that the first byte past its end is nobody's.
 _STRICT = {"MORI_SHMEM_MODE": "ISOLATION"}
+_TOO_NEW = "newer than this system's"
+
+
+class LaneError(ConformanceError):
+    """A lane cannot be set up on this machine."""
+
+
+@dataclass(frozen=True)
+class Torchrun:
+    """How torchrun is to start the ranks.
+
+    Attributes:
+        nodes: how many machines share the ranks; the same command runs on each.
+        options: for torchrun as they are, for example `--rdzv-endpoint=HOST:29400 --rdzv-id=1`.
+    """
+
+    nodes: int = 1
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,43 +60,110 @@ class Lane:
         python: the interpreter of the ranks, with torch, numpy and the wheel under test.
         module_path: folders that the ranks import from besides (an unpacked wheel; the fake `mori`).
         variables: for the ranks.
-        launcher_path: the folder that holds `virtual_rocm`, where it is not installed.
+        torchrun: start ranks with torchrun; None for the suite's own way.
+        forked: ranks may be forked from a process that has imported torch; not where a device library starts with torch.
+        folders: that are cut off from paths in what ranks print.
     """
 
     name: str
     python: str
     module_path: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
-    launcher_path: Path | None = None
-
-    @property
-    def virtual(self) -> bool:
-        return self.name == "virtual"
+    torchrun: Torchrun | None = None
+    forked: bool = True
+    folders: tuple[Path, ...] = ()
 
     def environment(self) -> dict[str, str]:
-        """The whole environment of the launcher, and through it of the ranks."""
+        """The whole environment of the ranks."""
         variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **self.variables}
-        path = [str(folder) for folder in self.module_path]
-        if self.virtual and self.launcher_path is not None:
-            path.append(str(self.launcher_path))
+        # Not the caller's: the ranks' interpreter has packages of its own.
+        path = [part for part in self.variables.get("PYTHONPATH", "").split(os.pathsep) if part]
+        path += [str(folder) for folder in self.module_path]
         if path:
             variables["PYTHONPATH"] = os.pathsep.join(path)
+        else:
+            variables.pop("PYTHONPATH", None)
         return variables
 
-    def wrap(self, program: list[str], world_size: int, deadline: float) -> list[str] | None:
-        """The command of a launcher that starts the ranks itself; None if the suite starts them."""
-        if not self.virtual:
-            return None
-        command = [sys.executable, "-m", "virtual_rocm", "run", "--ranks", str(world_size)]
-        command += ["--deadline", f"{deadline:g}"]
-        for folder in self.module_path:
-            command += ["--packages", str(folder)]
-        return [*command, "--", *program]
+    def starter(self) -> Starter:
+        """A way to start groups of ranks; to be closed."""
+        if self.torchrun is not None:
+            return TorchrunStarter(self.python, self.environment(), self.torchrun.options, self.torchrun.nodes)
+        if self.forked:
+            return ForkingStarter(self.python, self.environment())
+        return SpawningStarter([self.python, str(PROGRAM)], self.environment())
+
+    def readable(self, line: str) -> str:
+        """A line of a rank without what differs from machine to machine."""
+        for folder in (*self.module_path, *self.folders):
+            line = line.replace(f"{folder}{os.sep}", "")
+        return line
+
+    def with_torchrun(self, torchrun: Torchrun | None) -> Lane:
+        return replace(self, torchrun=torchrun)
 
 
 def plain_lane(python: str | None = None) -> Lane:
     """The reference implementation, on the host."""
     return Lane("plain", python or sys.executable, (REFERENCE,), {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"})
+
+
+@dataclass(frozen=True)
+class VirtualVariables:
+    """What `virtual_rocm` puts around a program; `too_new`: what the packages need and this system's C library lacks."""
+
+    variables: Mapping[str, str]
+    too_new: str = ""
+
+
+@lru_cache(maxsize=32)
+def virtual_variables(packages: tuple[Path, ...], launcher_path: Path | None = None) -> VirtualVariables:
+    """Ask `python -m virtual_rocm environment`, its one entry for programs that are started in another way.
+
+    Raises:
+        LaneError: it is not installed, or its native part is not built.
+    """
+    command = [sys.executable, "-m", "virtual_rocm", "environment"]
+    for folder in packages:
+        command += ["--packages", str(folder)]
+    environment = dict(os.environ)
+    if launcher_path is not None:
+        environment["PYTHONPATH"] = str(launcher_path.resolve())
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaneError(f"virtual_rocm does not answer: {error}") from error
+    said = done.stderr.strip().splitlines()
+    if done.returncode:
+        raise LaneError(
+            f"lane virtual: {said[-1] if said else f'exit code {done.returncode}'}; `pip install ./virtual_rocm` builds and "
+            "installs the virtual GPU, `python -m virtual_rocm doctor` says what this machine lacks"
+        )
+    variables = {}
+    for line in done.stdout.splitlines():
+        name, _, value = line.removeprefix("export ").partition("=")
+        variables[name] = "".join(shlex.split(value))
+    too_new = next((line for line in said if _TOO_NEW in line), "")
+    return VirtualVariables(variables, too_new.removeprefix("virtual_rocm: "))
+
+
+def _platlib(python: str) -> Path:
+    """Where an interpreter keeps packages with native libraries."""
+    code = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LaneError(f"{python} is no Python that could run ranks: {error}") from error
+    return Path(done.stdout.strip())
+
+
+# A topology and an SDK are looked for in places that a virtual device does not have.
+_MORI = {
+    "MORI_DISABLE_TOPO": "1",
+    "MORI_DISABLE_ROCM_SDK": "1",
+    "MORI_GPU_ARCHS": "gfx942",
+    "MORI_SHMEM_HEAP_SIZE": "256M",
+}
 
 
 def virtual_lane(
@@ -73,17 +173,35 @@ def virtual_lane(
     launcher_path: Path | None = None,
     jit_cache: Path | None = None,
     isolation: bool = True,
+    torchrun: Torchrun | None = None,
 ) -> Lane:
-    """The installed (or unpacked) wheel's own kernels on the virtual GPU."""
+    """The installed (or unpacked) wheel's own kernels on the virtual GPU.
+
+    Args:
+        packages: folders of the wheel under test; none if it is installed beside torch.
+        launcher_path: the folder that holds `virtual_rocm`, where it is not installed.
+        jit_cache: where the wheel keeps what it compiles.
+
+    Raises:
+        LaneError: this machine cannot run it.
+    """
+    found = virtual_variables(packages or (_platlib(python),), launcher_path)
     variables = {
-        "MORI_DISABLE_TOPO": "1",
-        "MORI_DISABLE_ROCM_SDK": "1",
-        "MORI_GPU_ARCHS": "gfx942",
-        "MORI_SHMEM_HEAP_SIZE": "256M",
+        **found.variables,
+        **_MORI,
         "OMP_NUM_THREADS": "1",
+        # A rank that is ended while its kernels wait says who waits where.
+        "VIRTUAL_ROCM_DESCRIBE_ON_SIGTERM": "1",
     }
     if isolation:
         variables.update(_STRICT)
     if jit_cache is not None:
         variables["MORI_JIT_CACHE_DIR"] = str(jit_cache)
-    return Lane("virtual", python, packages, variables, launcher_path)
+    folders = () if packages else (_platlib(python),)
+    return Lane("virtual", python, packages, variables, torchrun, folders=folders)
+
+
+def rocm_lane(python: str, *, packages: Sequence[Path] = (), torchrun: Torchrun | None = None) -> Lane:
+    """The installed wheel's own kernels on this machine's AMD GPUs; ranks are started by torchrun."""
+    folders = () if packages else (_platlib(python),)
+    return Lane("rocm", python, tuple(packages), {}, torchrun or Torchrun(), forked=False, folders=folders)

@@ -9,30 +9,29 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shlex
-import signal
-import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from conformance.suite.cases import Case
 from conformance.suite.lanes import Lane
-from conformance.suite.observations import Observation, read_observation
+from conformance.suite.observations import FAILED_HERE, Observation, observation_name, progress_name, read_observation
+from conformance.suite.rank_groups import RankGroup, Starter, StartError, end_group
 
-__all__ = ["Job", "Outcome", "OutcomeKind", "classify", "run_jobs"]
+__all__ = ["Job", "Outcome", "OutcomeKind", "classify", "play_jobs", "run_jobs"]
 
 OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang", "crash", "engine_error"]
 
-_PROGRAM = Path(__file__).resolve().parent / "rank_program.py"
-# How long ranks may go on after one has failed, and between asking them to end and ending them.
-_GRACE_SECONDS, _TERM_SECONDS = 3.0, 2.0
+# How long ranks may go on after one has failed, and how long they may take to end after the last case.
+_GRACE_SECONDS, _FINISH_SECONDS = 3.0, 20.0
+_POLL_SECONDS = 0.01
+# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for them to compile one first.
+_STUCK_SECONDS = 30.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
@@ -73,15 +72,6 @@ class Outcome:
     observations: Mapping[int, Observation]
     evidence: tuple[str, ...]
     command: str
-
-
-@dataclass(frozen=True)
-class _Run:
-    """How one run of ranks ended."""
-
-    code: int
-    timed_out: bool
-    lines: tuple[str, ...]
 
 
 def classify(
@@ -137,33 +127,51 @@ def run_jobs(
     """Run all jobs; the outcomes come in their order.
 
     Args:
-        deadline: seconds for one run of ranks, that is, for the cases that share it.
+        deadline: seconds for one case.
         report: called with each outcome as it comes.
     """
     outcomes: dict[int, Outcome] = {}
-    shared: dict[int, list[int]] = {}
-    batches: list[list[int]] = []
-    for number, job in enumerate(jobs):
-        if job.case.alone:
-            batches.append([number])
-        else:
-            shared.setdefault(job.case.world_size, []).append(number)
-    batches = [*shared.values(), *batches]
-    while batches:
-        batch = batches.pop(0)
-        found = _run_batch([(number, jobs[number]) for number in batch], lane, deadline)
-        for number, outcome in found.items():
+    with contextlib.closing(play_jobs(jobs, lane, deadline=deadline)) as playing:
+        for number, outcome in playing:
             outcomes[number] = outcome
             if report is not None:
                 report(outcome)
-        left = [number for number in batch if number not in found]
-        if left:
-            batches.insert(0, left)
     return tuple(outcomes[number] for number in sorted(outcomes))
 
 
-def _run_batch(batch: Sequence[tuple[int, Job]], lane: Lane, deadline: float) -> dict[int, Outcome]:
-    """One run of ranks; outcomes for all its jobs up to the one in which it ended."""
+def play_jobs(
+    jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0
+) -> Generator[tuple[int, Outcome], None, None]:
+    """The position of each job and what became of it, as it comes: those that share ranks first.
+
+    Ranks go on playing while the caller looks at an outcome. Closing the generator ends them.
+    """
+    shared: dict[int, list[int]] = {}
+    alone: list[list[int]] = []
+    for number, job in enumerate(jobs):
+        if job.case.alone:
+            alone.append([number])
+        else:
+            shared.setdefault(job.case.world_size, []).append(number)
+    batches = [*shared.values(), *alone]
+    starter = lane.starter()
+    try:
+        while batches:
+            batch = batches.pop(0)
+            done = 0
+            for number, outcome in _play_batch([(number, jobs[number]) for number in batch], lane, starter, deadline):
+                done += 1
+                yield number, outcome
+            if done < len(batch):
+                batches.insert(0, batch[done:])
+    finally:
+        starter.close()
+
+
+def _play_batch(
+    batch: Sequence[tuple[int, Job]], lane: Lane, starter: Starter, deadline: float
+) -> Iterator[tuple[int, Outcome]]:
+    """One group of ranks; outcomes of all its jobs up to the one in which it ended."""
     world_size = batch[0][1].case.world_size
     with tempfile.TemporaryDirectory(prefix="conformance-") as name:
         folder = Path(name)
@@ -172,45 +180,69 @@ def _run_batch(batch: Sequence[tuple[int, Job]], lane: Lane, deadline: float) ->
             json.dumps([{"number": n, "case": asdict(job.case), "variables": dict(job.variables)} for n, job in batch]),
             encoding="utf-8",
         )
-        program = [lane.python, str(_PROGRAM), str(jobs), str(folder)]
-        start = time.monotonic()
         try:
-            run = _start(program, lane, world_size, deadline)
-        except OSError as error:
-            run = _Run(2, False, (f"launcher: cannot start {program[0]}: {error}",))
-        seconds = time.monotonic() - start
-        progress = [
-            f"rank {rank} in {_text(folder / f'progress.{rank}') or 'nothing: it never started'}"
-            for rank in range(world_size)
-        ]
-        found: dict[int, Outcome] = {}
-        for number, job in batch:
-            observations = _read(folder, number, world_size)
-            complete = len(observations) == world_size and all(
-                item.outcome in ("finished", "refused", "stopped") for item in observations.values()
-            )
-            kind, message = classify(
-                observations,
-                world_size,
-                () if complete else run.lines,
-                timed_out=run.timed_out,
-                code=run.code,
-                progress=progress,
-            )
-            lines = (
-                ()
-                if kind == "finished"
-                else (
-                    *run.lines[:_KEPT_LINES],
-                    *run.lines[_KEPT_LINES:][-20:],
-                    f"ended after {seconds:.1f} s",
-                    *progress,
+            group = starter.start(jobs, folder, world_size)
+        except StartError as error:
+            number, job = batch[0]
+            yield number, Outcome(job.case, "engine_error", f"launcher: {error}", {}, (), _command(lane, job))
+            return
+        try:
+            for number, job in batch:
+                ended = _wait_for(group, folder, number, world_size, deadline)
+                observations = _read(folder, number, world_size)
+                if ended is None:
+                    kind, message = classify(observations, world_size, (), timed_out=False, code=0, progress=())
+                    yield number, Outcome(job.case, kind, message, observations, (), _command(lane, job))
+                    continue
+                timed_out, code = ended == "deadline", _code(group)
+                lines = end_group(group)
+                lines = [lane.readable(line.replace(name, "…")) for line in (*group.output(), *lines)]
+                progress = [
+                    f"rank {rank} in {_text(folder / progress_name(rank)) or 'nothing: it never started'}"
+                    for rank in range(world_size)
+                ]
+                progress = [lane.readable(line) for line in progress]
+                kind, message = classify(
+                    observations, world_size, lines, timed_out=timed_out, code=code, progress=progress
                 )
-            )
-            found[number] = Outcome(job.case, kind, message, observations, lines, _command(lane, job))
-            if not complete:
-                break
-        return found
+                kept = (*lines[:_KEPT_LINES], *lines[_KEPT_LINES:][-20:], *progress)
+                yield number, Outcome(job.case, kind, message, observations, kept, _command(lane, job))
+                return
+            until = time.monotonic() + _FINISH_SECONDS
+            while group.running and time.monotonic() < until:
+                time.sleep(_POLL_SECONDS)
+        finally:
+            end_group(group)
+
+
+def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, deadline: float) -> str | None:
+    """Wait until all ranks have written what they saw of one job: None; or why there is nothing more to wait for."""
+    paths = [folder / observation_name(number, rank) for rank in range(world_size)]
+    until, failed_at, refused = time.monotonic() + deadline, None, False
+    while True:
+        # Asked before looking for files: what a rank wrote before it ended is seen.
+        running, failed, now = group.running, group.failed, time.monotonic()
+        if all(path.exists() for path in paths):
+            found = _read(folder, number, world_size)
+            if len(found) == world_size and all(
+                item.outcome in ("finished", "refused", "stopped") for item in found.values()
+            ):
+                return None
+        if not running:
+            return "ended"
+        if failed and failed_at is None:
+            failed_at = now
+        if failed_at is not None and now - failed_at > _GRACE_SECONDS:
+            return "failed"
+        if not refused and any(FAILED_HERE in _text(folder / progress_name(rank)) for rank in range(world_size)):
+            refused, until = True, min(until, now + _STUCK_SECONDS)
+        if now > until:
+            return "deadline"
+        time.sleep(_POLL_SECONDS)
+
+
+def _code(group: RankGroup) -> int:
+    return next((code for code in group.codes().values() if code), 0)
 
 
 def _command(lane: Lane, job: Job) -> str:
@@ -229,99 +261,5 @@ def _read(folder: Path, number: int, world_size: int) -> dict[int, Observation]:
     found = {}
     for rank in range(world_size):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            found[rank] = read_observation(folder / f"{number:03}.{rank}.npz")
+            found[rank] = read_observation(folder / observation_name(number, rank))
     return found
-
-
-def _start(program: list[str], lane: Lane, world_size: int, deadline: float) -> _Run:
-    environment = lane.environment()
-    command = lane.wrap(program, world_size, deadline)
-    if command is not None:
-        # The launcher has the deadline; ours is for the launcher itself.
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-            try:
-                process.wait(deadline + 60)
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
-                _end([process])
-            output.seek(0)
-            lines = output.read().decode(errors="replace").splitlines()
-        timed_out = process.returncode == 124
-        return _Run(process.returncode, timed_out, tuple(lines))
-    return _start_ranks(program, environment, world_size, deadline)
-
-
-def _start_ranks(program: list[str], environment: Mapping[str, str], world_size: int, deadline: float) -> _Run:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    with contextlib.ExitStack() as stack:
-        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(world_size)]
-        processes: list[subprocess.Popen[bytes]] = []
-        timed_out, until, failed_at = False, time.monotonic() + deadline, None
-        try:
-            for rank in range(world_size):
-                place = {
-                    "RANK": str(rank),
-                    "LOCAL_RANK": str(rank),
-                    "WORLD_SIZE": str(world_size),
-                    "LOCAL_WORLD_SIZE": str(world_size),
-                    "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(port),
-                }
-                processes.append(
-                    subprocess.Popen(
-                        program,
-                        env={**environment, **place},
-                        stdin=subprocess.DEVNULL,
-                        stdout=outputs[rank],
-                        stderr=outputs[rank],
-                        start_new_session=True,
-                    )
-                )
-            while any(process.poll() is None for process in processes):
-                now = time.monotonic()
-                if failed_at is None and any(process.poll() not in (None, 0) for process in processes):
-                    failed_at = now
-                if now > until:
-                    timed_out = True
-                    break
-                if failed_at is not None and now - failed_at > _GRACE_SECONDS:
-                    break
-                time.sleep(0.02)
-        finally:
-            running = [process for process in processes if process.poll() is None]
-            _end(processes)
-        lines = []
-        for rank, output in enumerate(outputs):
-            output.seek(0)
-            lines += [f"[{rank}] {line}" for line in output.read().decode(errors="replace").splitlines()]
-        for rank, process in enumerate(processes):
-            if process in running:
-                lines.append(f"rank {rank}: ended by the launcher")
-            elif process.returncode:
-                lines.append(f"rank {rank}: {_ending(process.returncode)}")
-        code = next((process.returncode for process in processes if process.returncode and process not in running), 0)
-        return _Run(code, timed_out, tuple(lines))
-
-
-def _ending(code: int) -> str:
-    return f"died of {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End what still runs and everything that it started, gently first; returns when none is left."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in processes:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, number)
-        until = time.monotonic() + _TERM_SECONDS
-        while any(process.poll() is None for process in processes) and time.monotonic() < until:
-            time.sleep(0.02)
-    for process in processes:
-        process.wait()

@@ -17,13 +17,27 @@ import numpy as np
 from conformance.suite.encoding import Bytes, Floats, Integers
 
 __all__ = [
+    "FAILED_HERE",
     "CombineObservation",
     "DispatchObservation",
     "GuardObservation",
     "Observation",
+    "observation_name",
+    "progress_name",
     "read_observation",
     "write_observation",
 ]
+
+# In the note that a rank leaves about where it is: between the step and what went wrong in it.
+FAILED_HERE = ", which failed here: "
+
+
+def observation_name(job: int, rank: int) -> str:
+    return f"{job:03}.{rank}.npz"
+
+
+def progress_name(rank: int) -> str:
+    return f"progress.{rank}"
 
 
 @dataclass(frozen=True)

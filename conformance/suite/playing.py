@@ -17,32 +17,29 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from conformance.suite.allocations import compare_allocations
+from conformance.suite.calling import config_arguments, landed, prune
 from conformance.suite.cases import Case, Inputs, case_from_json, make_inputs
 from conformance.suite.device import Device, GuardedTensor, find_device, make_dirty, raw_bytes
 from conformance.suite.encoding import numeric
 from conformance.suite.experts import expert_output, weights_for_combine
 from conformance.suite.observations import (
+    FAILED_HERE,
     CombineObservation,
     DispatchObservation,
     GuardObservation,
     Observation,
+    observation_name,
+    progress_name,
     write_observation,
 )
 
-__all__ = ["DEVICE_LOST", "main", "observation_name", "progress_name"]
+__all__ = ["DEVICE_LOST", "main"]
 
 # Exit code of a rank whose device is lost: after a fault nothing that it would see means anything.
 DEVICE_LOST = 70
 # How torch and HIP tell of a fault, in the text of an exception.
 _FAULTS = ("HIP error", "CUDA error", "hipError", "illegal memory access", "AcceleratorError")
-
-
-def observation_name(job: int, rank: int) -> str:
-    return f"{job:03}.{rank}.npz"
-
-
-def progress_name(rank: int) -> str:
-    return f"progress.{rank}"
 
 
 class _Others(Exception):
@@ -60,11 +57,16 @@ class _Player:
         self.guards: list[GuardedTensor] = []
         self.outputs: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
         self.op: Any = None
+        self.guard: Any = None
         self.routing: Any = None
         self._inputs: Inputs | None = None
         self._ids: Any = None
         self._count: Any = None
+        self._arguments: dict[str, Any] = {}
+        self._sent_weights: Any = None
+        self._received_ids: Any = None
 
     def say(self, step: str) -> None:
         """Leave a note for whoever finds this rank hanging."""
@@ -97,8 +99,14 @@ class _Player:
         if case.cap is not None:
             wanted["max_total_recv_tokens"] = case.cap
         known = {field.name for field in dataclasses.fields(ops.EpDispatchCombineConfig)}
-        config = ops.EpDispatchCombineConfig(**{name: value for name, value in wanted.items() if name in known})
-        self.facts["pruned"] = tuple(name for name in wanted if name not in known)
+        given = {name: value for name, value in wanted.items() if name in known}
+        if case.calls is not None:
+            given = wanted = config_arguments(case.calls, self.rank, ops)
+            if case.calls.prunes:
+                given, self.notes = prune(wanted)
+        self._arguments = {name: value for name, value in given.items() if name != "data_type"}
+        self.facts["pruned"] = tuple(name for name in wanted if name not in given)
+        config = ops.EpDispatchCombineConfig(**given)
         if not case.steps:
             # Memory is what this case is about, and the first op pays for what is loaded once.
             op = ops.EpDispatchCombineOp(config)
@@ -113,8 +121,8 @@ class _Player:
         # After the op was made: it keeps this very object.
         self.facts["kept"] = tuple(
             f"{name} is {getattr(config, name)!r}, {value!r} was passed"
-            for name, value in wanted.items()
-            if name in known and getattr(config, name) != value
+            for name, value in given.items()
+            if getattr(config, name) != value
         )
         for fact, method in (
             ("capacity", "max_num_tokens_to_recv"),
@@ -161,17 +169,25 @@ class _Player:
             guarded = GuardedTensor(f"scales {data}", inputs.scales, kind, case.scale_dim, self.device)
             self.guards.append(guarded)
             scales = guarded.tensor
-        arguments = (payload.tensor, weights.tensor, scales, ids.tensor)
+        elif case.calls is not None and case.calls.scales == "empty":
+            scales = torch.empty((tokens, 0), dtype=torch.uint8, device=self.device.name)
+        arguments: tuple[Any, ...] = (payload.tensor, weights.tensor, scales, ids.tensor)
+        named: dict[str, Any] = {}
+        if case.calls is not None:
+            arguments += case.calls.dispatch_positional
+            named = dict(case.calls.dispatch_keywords)
+            if case.calls.dispatch_positional:
+                self.notes["dispatch"] = landed(self.op.dispatch, 4, case.calls.dispatch_positional)
         if case.kernel_type == "AsyncLL":
-            result = self.op.dispatch_send(*arguments)
+            result = self.op.dispatch_send(*arguments, **named)
             self.op.dispatch_recv()
         elif step == "dispatch_routing":
-            result = self.op.dispatch(*arguments, return_routing=True)
+            result = self.op.dispatch(*arguments, **named, return_routing=True)
             self.routing = result[5]
         elif step == "replay":
-            result = self.op.dispatch(*arguments, routing=self.routing)
+            result = self.op.dispatch(*arguments, **named, routing=self.routing)
         else:
-            result = self.op.dispatch(*arguments)
+            result = self.op.dispatch(*arguments, **named)
         self.device.synchronize()
         out, out_weights, out_scales, out_ids, count = result[:5]
         earlier = self.outputs.get("payload")
@@ -179,6 +195,7 @@ class _Player:
         if out_scales is not None:
             self.outputs["scales"] = out_scales
         self._inputs, self._ids, self._count = inputs, ids.tensor, count
+        self._sent_weights, self._received_ids = weights.tensor, out_ids
         received = int(count.reshape(-1)[0].item())
         rows = int(out.shape[0])
         self.dispatches.append(
@@ -232,14 +249,25 @@ class _Player:
         given_weights = torch.from_numpy(new_weights).to(self.device.name)
         self.device.synchronize()
         dist.barrier()
+        arguments: tuple[Any, ...] = (given, given_weights, self._ids)
+        named: dict[str, Any] = {}
+        if case.calls is not None:
+            ids = self._received_ids if case.calls.combine_ids == "received" else self._ids
+            chosen = {"none": None, "received": given_weights, "own": self._sent_weights}[case.calls.combine_weights]
+            arguments = (given, chosen, ids, *case.calls.combine_positional)
+            named = dict(case.calls.combine_keywords)
+            if case.calls.combine_positional:
+                self.notes["combine"] = landed(self.op.combine, 3, case.calls.combine_positional)
         if case.kernel_type == "AsyncLL":
-            out, out_weights = self.op.combine_send(given, given_weights, self._ids)[:2]
+            out, out_weights = self.op.combine_send(*arguments, **named)[:2]
             self.op.combine_recv()
         elif step == "combine_routing":
-            out, out_weights = self.op.combine(given, given_weights, self._ids, routing=self.routing)[:2]
+            out, out_weights = self.op.combine(*arguments, **named, routing=self.routing)[:2]
         else:
-            out, out_weights = self.op.combine(given, given_weights, self._ids)[:2]
+            out, out_weights = self.op.combine(*arguments, **named)[:2]
         self.device.synchronize()
+        if case.allocations:
+            self._tell_allocations(out, out_weights)
         self.combines.append(
             CombineObservation(
                 data=data,
@@ -252,13 +280,38 @@ class _Player:
             )
         )
 
+    def guarded(self, data: int, step: str) -> None:
+        if step == "guarded_dispatch":
+            seen = self.guard.dispatch(make_inputs(self.case, self.rank, data), data)
+            self.dispatches += [] if seen is None else [seen]
+        else:
+            combined = self.guard.combine(self.rank, data)
+            self.combines += [] if combined is None else [combined]
+        self.notes = self.guard.refused
+
+    def _tell_allocations(self, combined: Any, combined_weights: Any) -> None:
+        tensors = {f"dispatched {name}": tensor for name, tensor in self.outputs.items()}
+        tensors["registered combine input"] = self.op.get_registered_combine_input_buffer(combined.dtype)
+        tensors["combined payload"] = combined
+        if combined_weights is not None:
+            tensors["combined weights"] = combined_weights
+        self.notes["allocations"] = compare_allocations(tensors, self._arguments)
+
     def play(self) -> None:
         self.say("construct")
-        self.construct()
+        if self.case.play == "guarded":
+            # Only here: an environment without moriep plays everything else.
+            from conformance.suite.guarding import GuardedCase
+
+            self.guard = GuardedCase(self.case, self.device)
+        else:
+            self.construct()
         _all_through()
         for data, step in self.case.steps:
             self.say(f"{step} of data set {data}")
-            if "combine" in step:
+            if step.startswith("guarded"):
+                self.guarded(data, step)
+            elif "combine" in step:
                 self.combine(data, step)
             else:
                 self.dispatch(data, step)
@@ -279,6 +332,7 @@ class _Player:
             dispatches=tuple(self.dispatches),
             combines=tuple(self.combines),
             guards=guards,
+            notes=self.notes,
             **self.facts,
         )
 
@@ -310,7 +364,7 @@ def _play(case: Case, rank: int, device: Device, folder: Path) -> Observation:
         outcome = "device_error" if lost else "refused"
         message = f"{text} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
         step = player.step
-        player.say(f"{step}, which failed here: {message}")
+        player.say(f"{step}{FAILED_HERE}{message}")
         player.step = step
         if not lost:
             # Others may be waiting in a kernel, for ever: what this rank saw is then known from its note alone.

@@ -48,7 +48,10 @@ def record_outcomes(
                 verdict=finding.verdict,
                 message=finding.message,
                 evidence=Evidence(
-                    command=f"python -m conformance.suite run --lane {lane} --requirement {requirement.id} --show",
+                    command=(
+                        f"python -m conformance run --lane {lane} --wheel {wheel.label} "
+                        f"--requirement {requirement.id} --fresh"
+                    ),
                     observed=finding.observed,
                     seed=min(seeds) if seeds else None,
                 ),

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from conformance.consumers import SITUATIONS, outcome_of
 from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS, cases_of, judge
 from conformance.suite.lanes import Lane
 from conformance.suite.launch import Job, Outcome, run_jobs
 from conformance.verdicts import Verdict
 
-__all__ = ["ALONE", "WITNESSES", "WitnessResult", "run_witnesses"]
+__all__ = ["ALONE", "LENIENT", "REFUSED", "WITNESSES", "WitnessResult", "run_witnesses"]
 
 CORRECT = "correct"
+# Computes as the correct one, and refuses nothing that a caller does wrong.
+LENIENT = "takes-whatever-it-is-given"
+# Consumers at fault: the correct implementation refuses what they do, which is the right answer and no pass.
+REFUSED = frozenset(item.requirement for item in SITUATIONS if item.right_answer == "refuses")
 
 # Witness → the requirement that must catch it.
 WITNESSES: dict[str, str] = {
@@ -67,18 +72,27 @@ WITNESSES: dict[str, str] = {
     "low-latency-wraps-ids": "IDS-5",
     "ignores-the-cap": "CAP-6",
     "rounds-the-cap-down": "CAP-5",
+    "rounds-the-cap-to-an-even-number": "CAP-5",
+    "keeps-weights-of-as-many-tokens-as-it-receives": "CAP-8",
     "does-not-clamp-the-cap": "CAP-4",
     "zero-means-one-row": "CAP-3",
     "reports-the-uncapped-capacity": "CAP-6",
     "refuses-the-last-row": "CAP-6",
     "stages-combine-by-rank": "CAP-7",
     "allocates-the-worst-case": "MEM-1",
+    "caps-no-scales": "MEM-2",
     "changes-the-config": "CFG-10",
     "allows-one-too-many": "OVF-7",
     "returns-the-uncapped-count": "OVF-8",
     "hangs-on-overflow": "OVF-7",
     "crashes-on-overflow": "OVF-7",
     "low-latency-has-no-check": "OVF-9",
+    "lets-one-too-many-through": "GRD-1",
+    "looks-at-the-first-rank-only": "GRD-1",
+    "refuses-a-full-buffer": "GRD-2",
+    "forgets-the-staging-rows": "GRD-3",
+    "refuses-every-cap": "GRD-3",
+    "believes-in-the-mean": "GRD-4",
     "handle-forgets-rows": "RTE-2",
     "replay-moves-no-payload": "RTE-3",
     "replay-reverses-rows": "RTE-3",
@@ -86,6 +100,8 @@ WITNESSES: dict[str, str] = {
     "needs-many-blocks": "LNC-2",
     "asserts-an-even-number-of-warps": "LNC-3",
 }
+# Broken guards on a correct implementation; the others are broken implementations.
+GUARD_WITNESSES = frozenset(name for name, requirement in WITNESSES.items() if requirement.startswith("GRD-"))
 # They end their ranks, or leave one of them waiting: each needs a run of its own.
 ALONE = frozenset({"hangs-on-overflow", "crashes-on-overflow", "refuses-to-replay-nothing"})
 
@@ -113,7 +129,8 @@ class WitnessResult:
 def _jobs(witness: str, names: Sequence[str]) -> list[Job]:
     # The reference refuses; only those that end their ranks need processes of their own.
     alone = witness in ALONE
-    return [Job(CASES[name].with_(alone=alone), {"MORI_REFERENCE_WITNESS": witness}) for name in names]
+    variables = {"CONFORMANCE_GUARD_WITNESS" if witness in GUARD_WITNESSES else "MORI_REFERENCE_WITNESS": witness}
+    return [Job(CASES[name].with_(alone=alone), variables) for name in names]
 
 
 def run_witnesses(
@@ -149,7 +166,11 @@ def _result(witness: str, outcomes: Mapping[str, Outcome], everything: bool) -> 
     expected = WITNESSES.get(witness, "")
     wanted = list(CHECKS) if everything else [expected]
     findings = {requirement: judge(requirement, outcomes) for requirement in wanted}
-    caught = {name: item for name, item in findings.items() if item.verdict is not Verdict.PASS}
+    caught = {
+        name: item
+        for name, item in findings.items()
+        if (outcome_of(item.message) != "raises" if name in REFUSED else item.verdict is not Verdict.PASS)
+    }
     caught = {name: item for name, item in caught.items() if item.verdict is not Verdict.ENGINE_ERROR}
     first = findings.get(expected) or next(iter(caught.values()), None)
     return WitnessResult(witness, expected, tuple(caught), first.message if first else "passes everything")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import pytest
@@ -209,6 +210,13 @@ WITNESSES: list[tuple[str, WheelFacts, Verdict, str]] = [
         FAIL,
         "another one",
     ),
+    ("CFG-11", config_without("rdma_block_num"), FAIL, "does not know rdma_block_num"),
+    ("CFG-12", config_without("quant_type"), FAIL, "does not know quant_type"),
+    ("CFG-13", config_without("quant_type"), FAIL, "does not know quant_type"),
+    ("CFG-14", config_without("num_qp_per_pe"), FAIL, "does not know num_qp_per_pe"),
+    ("CFG-15", config_without("", Field("novel", "int")), FAIL, "novel is required"),
+    ("CFG-16", surface(kernel_types={"AsyncLL": 4}), FAIL, "kernel_type=IntraNode"),
+    ("CFG-17", config_without("use_external_inp_buf"), FAIL, "does not know use_external_inp_buf"),
     ("CAP-2", op_without("max_num_tokens_to_recv"), UNSUPPORTED, "max_num_tokens_to_recv"),
     ("OVF-1", guards_without("EpDispatchIntraNodeKernel_body"), FAIL, "IntraNode kernels"),
     ("OVF-2", guards_without("ComputeTokenRoute"), FAIL, "IntraNodeLL kernels"),
@@ -237,6 +245,12 @@ def test_pruning_a_dropped_field_is_still_accepted() -> None:
     finding = judge("CFG-1", config_without("max_total_recv_tokens"))
     assert finding.verdict == Verdict.PASS
     assert "after pruning max_total_recv_tokens" in finding.message
+
+
+def test_what_the_cap_would_have_saved_is_told_in_bytes() -> None:
+    (_, told) = judge("CFG-2", config_without("max_total_recv_tokens")).observed
+    assert "max_total_recv_tokens=8192 is dropped" in told
+    assert re.search(r"\d{9,} bytes .* against \d{9,} bytes .* with the cap", told)
 
 
 def test_pruning_in_a_run_prints_no_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import pytest
 from conformance.suite.cases import Case
 from conformance.suite.judges import judge
 from conformance.suite.lanes import Lane
-from conformance.suite.launch import Job, Outcome, _start_ranks, classify, run_jobs
-from conformance.suite.observations import Observation, read_observation, write_observation
+from conformance.suite.launch import Job, Outcome, classify, run_jobs
+from conformance.suite.observations import Observation, observation_name, read_observation, write_observation
 from conformance.suite.oracle import make_world
+from conformance.suite.rank_groups import RankGroup, SpawningStarter, Starter, end_group
 from conformance.verdicts import Verdict
 from tests.suite.arrangements import SMALL, right_combine, right_dispatch
 
@@ -129,34 +131,39 @@ def test_an_observation_cut_in_half_is_not_one(tmp_path: Path) -> None:
         read_observation(path)
 
 
-def start(code: str, deadline: float, ranks: int = 2) -> tuple[int, bool, tuple[str, ...], float]:
-    begun = time.monotonic()
-    run = _start_ranks([sys.executable, "-c", code], dict(os.environ), ranks, deadline)
-    return run.code, run.timed_out, run.lines, time.monotonic() - begun
+def spawn(code: str, folder: Path, ranks: int = 2) -> RankGroup:
+    """Ranks of a program of our own."""
+    starter = SpawningStarter([sys.executable, "-c", code], os.environ)
+    return starter.start(folder / "jobs.json", folder, ranks)
 
 
-def test_a_rank_that_waits_for_ever_is_ended_at_the_deadline(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_rank_that_does_not_want_to_end_is_ended(tmp_path: Path) -> None:
     code = (
         "import os, signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-        f"pathlib.Path({str(note)!r} + os.environ['RANK']).write_text(str(os.getpid())); time.sleep(600)"
+        f"pathlib.Path({str(tmp_path)!r}, 'pid' + os.environ['RANK']).write_text(str(os.getpid())); time.sleep(600)"
     )
-    _, timed_out, lines, _ = start(code, 3)
-    assert timed_out
-    assert "rank 0: ended by the launcher" in lines
-    for rank in "01":
+    group = spawn(code, tmp_path)
+    notes = [tmp_path / f"pid{rank}" for rank in range(2)]
+    wait_until(lambda: all(note.exists() and note.read_text() for note in notes))
+    assert end_group(group) == ["rank 0: ended by the launcher", "rank 1: ended by the launcher"]
+    for note in notes:
         with pytest.raises(ProcessLookupError):
-            os.kill(int(Path(f"{note}{rank}").read_text()), 0)
+            os.kill(int(note.read_text()), 0)
 
 
-def test_a_killed_rank_ends_the_others_and_is_named() -> None:
+def test_a_killed_rank_is_named(tmp_path: Path) -> None:
     code = "import os, time; os.environ['RANK'] == '1' and os.kill(os.getpid(), 9); time.sleep(600)"
-    returned, timed_out, lines, seconds = start(code, 120)
-    assert not timed_out
-    assert seconds < 60
-    assert returned == -signal.SIGKILL
-    assert "rank 1: died of SIGKILL" in lines
-    assert "rank 0: ended by the launcher" in lines
+    group = spawn(code, tmp_path)
+    wait_until(lambda: group.failed)
+    assert group.running
+    assert end_group(group) == ["rank 0: ended by the launcher", "rank 1: died of SIGKILL"]
 
 
 def test_ranks_that_cannot_be_started_are_our_own_fault() -> None:
@@ -164,28 +171,47 @@ def test_ranks_that_cannot_be_started_are_our_own_fault() -> None:
     assert [item.kind for item in outcomes] == ["engine_error"]
 
 
+class _Played(RankGroup):
+    """Ranks that have ended."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def codes(self) -> Mapping[str, int | None]:
+        return {"rank 0": self._code}
+
+    def signal(self, number: int) -> None:
+        raise AssertionError("nothing runs")
+
+    def output(self) -> list[str]:
+        return []
+
+
+@dataclasses.dataclass
+class _KilledBy(Starter):
+    """Ranks that play one case after another, and are killed by the case `bad`."""
+
+    runs: list[list[str]] = dataclasses.field(default_factory=list)
+
+    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+        played = json.loads(jobs.read_text(encoding="utf-8"))
+        self.runs.append([job["case"]["name"] for job in played])
+        for job in played:
+            if job["case"]["name"] == "bad":
+                return _Played(-9)
+            for rank in range(world_size):
+                write_observation(seen(rank), folder / observation_name(job["number"], rank))
+        return _Played(0)
+
+
 def test_cases_behind_one_that_ended_its_ranks_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second case kills the run: it is run once, the third one again."""
-    from conformance.suite import launch
-
-    runs: list[list[str]] = []
-
-    def start(program: list[str], lane: Lane, world_size: int, deadline: float) -> launch._Run:
-        import json
-
-        jobs = json.loads(Path(program[2]).read_text(encoding="utf-8"))
-        runs.append([job["case"]["name"] for job in jobs])
-        for job in jobs:
-            if job["case"]["name"] == "bad":
-                return launch._Run(-9, False, ("rank 0: died of SIGKILL",))
-            for rank in range(world_size):
-                write_observation(seen(rank), Path(program[3]) / f"{job['number']:03}.{rank}.npz")
-        return launch._Run(0, False, ())
-
-    monkeypatch.setattr(launch, "_start", start)
+    starter = _KilledBy()
+    monkeypatch.setattr(Lane, "starter", lambda self: starter)
     outcomes = run_jobs([Job(Case(name), {}) for name in ("good", "bad", "late")], Lane("plain", "python"))
-    assert runs == [["good", "bad", "late"], ["late"]]
+    assert starter.runs == [["good", "bad", "late"], ["late"]]
     assert [item.kind for item in outcomes] == ["finished", "crash", "finished"]
+    assert outcomes[1].message == "rank 0: died of SIGKILL"
 
 
 @pytest.mark.parametrize(

@@ -42,4 +42,4 @@ def test_a_record_says_what_happened_and_with_which_seed() -> None:
     assert record.verdict is Verdict.PASS
     assert "asserted" in record.message
     assert record.evidence.seed == 7
-    assert record.evidence.command.endswith("--requirement OVF-7 --show")
+    assert record.evidence.command.endswith("--lane virtual --wheel 1.2.1@cp310 --requirement OVF-7 --fresh")

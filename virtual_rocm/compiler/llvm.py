@@ -210,6 +210,10 @@ class Module:
                 self._llvm.LLVMSetLinkage(function, _INTERNAL)
         self._run_passes(b"globaldce")
 
+    def strip(self) -> None:
+        """Removes debug information and the names of internal values: equal code has then equal bitcode."""
+        self._run_passes(b"strip")
+
     def _run_passes(self, passes: bytes) -> None:
         options = self._llvm.LLVMCreatePassBuilderOptions()
         try:

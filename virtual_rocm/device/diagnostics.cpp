@@ -15,14 +15,14 @@ using Descriptor = unsigned long long;
 
 #define VIRTUAL_ROCM_BUILTIN extern "C" __attribute__((always_inline, visibility("hidden")))
 
-VIRTUAL_ROCM_BUILTIN __attribute__((noreturn)) void __assert_fail(Address assertion, Address file,
-                                                                  unsigned line, Address function) {
+// Not marked as never returning, as AMD's is not: the compiler would move it behind the loop that it stands in, where the
+// lanes that failed wait for those that did not, which may wait for them.
+VIRTUAL_ROCM_BUILTIN void __assert_fail(Address assertion, Address file, unsigned line, Address function) {
   asm volatile("s_trap %0"
                :
                : "n"(abi::kTrapAssertFail), "{v[0:1]}"(assertion), "{v[2:3]}"(file), "{v[4:5]}"(function),
                  "{v6}"(line)
                : "memory");
-  __builtin_unreachable();
 }
 
 VIRTUAL_ROCM_BUILTIN Descriptor __ockl_printf_begin(unsigned long long) {

@@ -44,6 +44,71 @@ def test_copies_exactly_the_elements_asked_for(
     assert run.data[0] == source[: count * size] + bytes((THREADS - count) * size)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "size"),
+    [("copy_up_u16", 2), ("copy_up_u32", 4), ("copy_up_u64", 8), ("copy_up_u128", 16), ("copy_down_u32", 4)],
+)
+@pytest.mark.parametrize("block", [64, 256])
+@pytest.mark.parametrize("check_bounds", [True, False])
+def test_loops_that_step_to_the_edges_of_memory_copy_all_of_it(
+    device: Device, kernel: str, size: int, block: int, check_bounds: bool
+) -> None:
+    # The buffers end before an inaccessible page: what a loop would touch next must not be touched.
+    count = 4096
+    source = pattern(count * size)
+    run = device.run(
+        "memory",
+        f"buffer from {count * size}",
+        f"buffer to {count * size}",
+        f"fill from {source.hex()}",
+        f"launch {kernel} 1 {block} 0 @to @from i32:{count}",
+        "wait",
+        f"read to 0 {count * size}",
+        check_bounds=check_bounds,
+    )
+    assert run.endings[0].completed, run.output
+    assert run.data[0] == source
+
+
+@pytest.mark.parametrize("buffers", [1, 2, 4, 5, 9])
+def test_a_kernel_may_go_round_any_number_of_allocations(device: Device, buffers: int) -> None:
+    names = [f"b{index}" for index in range(buffers)]
+    run = device.run(
+        "memory",
+        "buffer out 256",
+        f"buffer table {8 * buffers}",
+        *(f"buffer {name} 256" for name in names),
+        *(f"fill {name} {words(range(index, 64 + index))}" for index, name in enumerate(names)),
+        *(f"launch put_pointer 1 1 0 @table i32:{index} @{name}" for index, name in enumerate(names)),
+        "wait",
+        f"launch round_the_buffers 1 64 0 @out @table i32:{buffers} i32:3",
+        "wait",
+        "read out 0 256",
+    )
+    assert all(ending.completed for ending in run.endings), run.output
+    assert run.words() == [3 * sum(lane + index for index in range(buffers)) for lane in range(64)]
+
+
+def test_freed_memory_is_refused_though_the_kernel_has_used_it_before(device: Device) -> None:
+    run = device.run(
+        "memory",
+        "buffer out 256",
+        "buffer table 16",
+        "buffer kept 256",
+        "buffer freed 256",
+        "launch put_pointer 1 1 0 @table i32:0 @kept",
+        "launch put_pointer 1 1 0 @table i32:1 @freed",
+        "wait",
+        "launch round_the_buffers 1 64 0 @out @table i32:2 i32:3",
+        "wait",
+        "free freed",
+        "launch round_the_buffers 1 64 0 @out @table i32:2 i32:3",
+        "wait",
+    )
+    assert [ending.completed for ending in run.endings] == [True, True, True, False], run.output
+    assert "freed" in run.endings[-1].report
+
+
 @pytest.mark.parametrize(("kernel", "format_letter"), [("widen_i8", "b"), ("widen_i16", "h")])
 def test_narrow_loads_extend_the_sign(device: Device, kernel: str, format_letter: str) -> None:
     size = struct.calcsize(format_letter)

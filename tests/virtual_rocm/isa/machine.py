@@ -23,6 +23,11 @@ LANES = 64
 VCC, M0, EXEC, SCC, MODE = 106, 124, 126, 253, 256
 ACCUMULATOR = 256  # row of AGPR 0
 ALL = (1 << 64) - 1
+# Instructions of the engine, not of the ALUs: everything else that real code contains must be executable.
+ENGINE = re.compile(
+    r"s_(load|store|buffer|scratch|atomic|dcache|mem|branch|cbranch|endpgm|waitcnt|nop|barrier|sleep|trap|getpc|setpc"
+    r"|swappc|call|getreg|setreg|sendmsg|sethalt|setprio|icache|wakeup|ttracedata)|(ds|flat|global|scratch|buffer)_"
+)
 ASSEMBLE = ("--triple=amdgcn-amd-amdhsa", "--mcpu=gfx942", "--filetype=obj")
 
 
@@ -180,6 +185,15 @@ class Line:
     alu: bool = False
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Our decoder beside llvm's on one code object."""
+
+    instructions: int
+    different: tuple[str, ...]
+    refused: tuple[str, ...]  # names of instructions that nothing here executes
+
+
 class Disassembler:
     """Decodes with our decoder, and with llvm's."""
 
@@ -216,3 +230,19 @@ class Disassembler:
                 second = words[1] if len(words) > 1 else 0xBF800000
                 found.append((Line(len(words), match.group(1).strip()), (words[0], second)))
         return found
+
+    def compare(self, path: Path) -> Comparison:
+        """Decode a code object twice."""
+        expected = self.theirs(path)
+        actual = self.ours([slot for _, slot in expected])
+        return Comparison(
+            instructions=len(expected),
+            different=tuple(
+                f"{line.words} {line.text!r}, ours {ours.words} {ours.text!r}"
+                for (line, _), ours in zip(expected, actual, strict=True)
+                if (line.words, line.text) != (ours.words, ours.text)
+            ),
+            refused=tuple(
+                sorted({ours.text.split()[0] for ours in actual if not ours.alu and not ENGINE.match(ours.text)})
+            ),
+        )

@@ -91,6 +91,22 @@ extern "C" __global__ void check(const int *in, int wanted) {
   assert(in[threadIdx.x] == wanted && "the value that was asked for");
 }
 
+// One lane of the first wave fails in a loop; the second wave waits for what that lane would do next.
+extern "C" __global__ void check_in_loop(const int *in, int steps) {
+  __shared__ volatile int published;
+  if (threadIdx.x == 0) published = 0;
+  __syncthreads();
+  for (int step = 0; step < steps; ++step) {
+    if (threadIdx.x == 0) {
+      assert(in[step] == 0 && "before it is published");
+      published = step + 1;
+    }
+    if (threadIdx.x == 64)
+      while (published <= step) {}
+    __syncthreads();
+  }
+}
+
 extern "C" __global__ void wait_for(volatile int *flag, int *out) {
   if (threadIdx.x == 0) {
     while (*flag == 0) {}

@@ -79,6 +79,20 @@ def test_a_failed_assertion_ends_the_process_as_on_hardware(program, kernels: Pa
     assert (kept.returncode, kept.stdout) == (0, "710\n"), kept.stderr
 
 
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_an_assertion_speaks_although_others_wait_for_the_lane_that_failed(program, kernels: Path, wanted: int) -> None:  # type: ignore[no-untyped-def]
+    result = program(
+        START + "p = hip.malloc(256); hip.check(hip.hipMemset(p, 0, 256))\n"
+        f"hip.write(p + 8, bytes([{wanted}]))\n"
+        "hip.check(hip.launch(kernel(b'check_in_loop'), [c_void_p(p), c_int(4)], block=128))\n"
+        "print(hip.hipDeviceSynchronize())",
+        str(kernels),
+        variables={"VIRTUAL_ROCM_STALL_SECONDS": "20"},
+    )
+    assert result.returncode == (-6 if wanted else 0), result.stderr
+    assert ("before it is published" in result.stderr) == bool(wanted)
+
+
 def test_a_fault_can_be_made_to_abort(program, kernels: Path) -> None:  # type: ignore[no-untyped-def]
     result = program(
         START + "p = hip.malloc(64)\n"

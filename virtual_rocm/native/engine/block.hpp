@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/engine.hpp"
+#include "engine/execute/stride_prefetch.hpp"
 #include "engine/operation.hpp"
 #include "engine/program.hpp"
 #include "runtime/allocation_map.hpp"
@@ -50,6 +51,7 @@ struct Worker {
   AllocationCursor reads;
   AllocationCursor writes;
   AllocationCursor scalar_reads;
+  StridePrefetcher prefetcher;
   bool check_bounds = true;
   bool real_clock = false;
   std::vector<Observer*> access_observers;
@@ -68,6 +70,9 @@ const Operation* raise(const Operation* operation, Wave* wave, Fault fault);
 const Operation* raise_access(const Operation* operation, Wave* wave, FaultKind kind, AccessKind access,
                               unsigned lane, std::uint64_t lanes, std::uint64_t address, std::uint32_t size,
                               std::string message = {});
+
+/// Asks the checks about an access. False: one has found something, and the fault has been raised.
+bool tell_observers(const Operation* operation, Wave* wave, const Access& access);
 
 /// The program that a wave executes.
 const Program& program_of(const Wave& wave);

@@ -39,11 +39,11 @@ struct Knobs {
   std::uint32_t resident_blocks =
       2;  ///< blocks of a launch that start together; doubles when none of them can move
   std::uint32_t resident_limit = 0;  ///< never more blocks than this at once (a small GPU); 0: no limit
-  std::uint32_t threads = 1;         ///< worker threads; the same results for programs without data races
   double deadline_seconds = 0;       ///< of one launch, 0: none
   double stall_seconds = 60;         ///< no progress for so long is a deadlock
   bool check_bounds = true;          ///< every global access against the allocation map
   bool real_clock = false;           ///< s_memtime counts nanoseconds instead of instructions
+  double lockstep_patience = 10;     ///< seconds that a rank may be in host code before the others go on without it
 
   /// Throws LoadError that names the variable and what it accepts.
   static Knobs from_environment();
@@ -74,7 +74,7 @@ struct Launch {
 /// Explicit arguments from hipLaunchKernel's array of pointers, at their offsets.
 std::vector<std::byte> pack_arguments(const Kernel& kernel, void* const* parameters);
 
-/// One virtual device. Its threads start with the first launch.
+/// One virtual device. Its thread starts with the first launch. Why one: docs/virtual_rocm/speed.md.
 class Executor {
  public:
   explicit Executor(Knobs knobs);

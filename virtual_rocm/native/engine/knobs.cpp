@@ -48,9 +48,9 @@ Knobs Knobs::from_environment() {
   read<std::uint32_t>("VIRTUAL_ROCM_SPIN_QUANTUM", knobs.spin_quantum, 1, kPositive);
   read<std::uint32_t>("VIRTUAL_ROCM_RESIDENT_BLOCKS", knobs.resident_blocks, 1, kPositive);
   read<std::uint32_t>("VIRTUAL_ROCM_RESIDENT_LIMIT", knobs.resident_limit, 0, kCount);
-  read<std::uint32_t>("VIRTUAL_ROCM_THREADS", knobs.threads, 1, kPositive);
   read<double>("VIRTUAL_ROCM_DEADLINE_SECONDS", knobs.deadline_seconds, 0, kSeconds);
   read<double>("VIRTUAL_ROCM_STALL_SECONDS", knobs.stall_seconds, 0, kSeconds);
+  read<double>("VIRTUAL_ROCM_LOCKSTEP_PATIENCE", knobs.lockstep_patience, 0, kSeconds);
   read("VIRTUAL_ROCM_CHECK_BOUNDS", knobs.check_bounds);
   read("VIRTUAL_ROCM_REAL_CLOCK", knobs.real_clock);
   return knobs;

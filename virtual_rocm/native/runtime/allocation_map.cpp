@@ -114,16 +114,28 @@ bool AllocationCursor::allows_slowly(std::uint64_t address, std::uint64_t bytes,
     generation_ = generation;
     size_ = 0;
     last_hit_ = nullptr;
+    recent_.fill(nullptr);
   }
+  if (take_recent(address, bytes, write)) return true;
   const auto next = after(*snapshot_, address);
   if (next == snapshot_->begin()) return false;
   const Allocation& candidate = **std::prev(next);
   if (!candidate.contains(address, bytes) || (write && !candidate.writable)) return false;
-  begin_ = candidate.base;
-  size_ = candidate.size;
-  writable_ = candidate.writable;
-  last_hit_ = &candidate;
-  return true;
+  recent_[next_recent_++ % recent_.size()] = &candidate;
+  return take_recent(address, bytes, write);
+}
+
+bool AllocationCursor::take_recent(std::uint64_t address, std::uint64_t bytes, bool write) {
+  for (const Allocation* allocation : recent_) {
+    if (allocation == nullptr || !allocation->contains(address, bytes)) continue;
+    if (write && !allocation->writable) return false;
+    begin_ = allocation->base;
+    size_ = allocation->size;
+    writable_ = allocation->writable;
+    last_hit_ = allocation;
+    return true;
+  }
+  return false;
 }
 
 AllocationMap& process_allocations() {

@@ -8,6 +8,7 @@
 // its last hit and re-reads the map only when its generation number has changed.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -125,6 +126,7 @@ class AllocationCursor {
 
  private:
   bool allows_slowly(std::uint64_t address, std::uint64_t bytes, bool write);
+  bool take_recent(std::uint64_t address, std::uint64_t bytes, bool write);
 
   const AllocationMap* map_;
   std::uint64_t generation_ = 0;
@@ -132,6 +134,9 @@ class AllocationCursor {
   std::uint64_t size_ = 0;
   bool writable_ = false;
   const Allocation* last_hit_ = nullptr;
+  // Allocations that were hit before: a loop goes round a few of them (indices, rows, flags of each peer).
+  std::array<const Allocation*, 4> recent_{};
+  std::size_t next_recent_ = 0;
   std::shared_ptr<const AllocationMap::Snapshot> snapshot_;
 };
 

@@ -58,8 +58,9 @@ void run_launch(int device, const LaunchRequest& request) {
   if (log_enabled())
     log_line(concat("kernel ", request.loaded.kernel->name, " grid ", in_words(request.grid), " block ",
                     in_words(request.block), " lds ", request.dynamic_lds, ": ", outcome.seconds * 1e3,
-                    " ms, ", outcome.instructions, " wave instructions, ", outcome.most_resident_blocks,
-                    " blocks resident", outcome.fault ? ", fault" : ""));
+                    " ms (", outcome.processor_seconds * 1e3, " of the processor), ", outcome.instructions,
+                    " wave instructions, ", outcome.most_resident_blocks, " blocks resident",
+                    outcome.fault ? ", fault" : ""));
   if (outcome.fault) handle_fault(*outcome.fault);
 }
 

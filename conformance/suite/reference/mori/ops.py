@@ -72,12 +72,16 @@ class EpDispatchCombineOp:
         self.config = config
         self.semantics: Semantics = WITNESS_SEMANTICS[os.environ.get("MORI_REFERENCE_WITNESS", "correct")](config)
         self.semantics.check_config()
+        self.semantics.check_node()
         rows, top_k = self.semantics.capacity(), config.num_experts_per_token
         width = config.hidden_dim * config.max_token_type_size
         self._payload = torch.zeros(rows * width, dtype=torch.uint8)
         self._weights = torch.zeros(rows, top_k)
         self._ids = torch.zeros(rows, top_k, dtype=torch.int32)
-        self._scale_bytes = torch.zeros(rows * config.scale_dim * config.scale_type_size, dtype=torch.uint8)
+        scale_bytes = config.scale_dim * config.scale_type_size
+        self._scale_bytes = torch.zeros(self.semantics.scale_rows() * scale_bytes, dtype=torch.uint8)
+        # A row of combine's input has room for everything that may come back with a token.
+        self._combine_input = torch.zeros(rows * (width + 8 * top_k + 4 + scale_bytes), dtype=torch.uint8)
         self._count = torch.zeros(1, dtype=torch.int32)
         self._sources: tuple[Source, ...] = ()
         self._dispatched = 0
@@ -104,7 +108,8 @@ class EpDispatchCombineOp:
         return divmod(int(flat_idx), self.max_num_tokens_to_send())
 
     def get_registered_combine_input_buffer(self, dtype: Any, hidden_dim: int = -1) -> Any:
-        return torch.zeros(self.semantics.capacity(), self.config.hidden_dim, dtype=dtype)
+        rows, hidden = self.semantics.capacity(), self.config.hidden_dim
+        return self._combine_input[: rows * hidden * dtype.itemsize].view(dtype).reshape(rows, hidden)
 
     def get_dispatch_src_token_pos(self) -> Any:
         return torch.tensor([self.semantics.position(source) for source in self._sources], dtype=torch.int32)
@@ -144,7 +149,7 @@ class EpDispatchCombineOp:
         semantics.store(self._weights, [semantics.weights(sent, row) for row in rows], "weights")
         semantics.store(self._ids, [semantics.ids(sent, row) for row in rows], "ids")
         if scales is not None and self.config.scale_dim > 0:
-            out_scales = self._scale_bytes.view(scales.dtype).reshape(capacity, self.config.scale_dim)
+            out_scales = self._scale_bytes.view(scales.dtype).reshape(-1, self.config.scale_dim)[:capacity]
             semantics.store(out_scales, [semantics.scales(sent, row) for row in rows], "scales")
         self._sources = tuple(rows)
         self._dispatched = int(input.shape[0])
@@ -188,15 +193,17 @@ class EpDispatchCombineOp:
         semantics.check_ids(int(indices.shape[0]), self._dispatched)
         sources = self._sources if routing is None else routing.sources
         rows = len(sources)
-        returned: list[Returned] = _gather(Returned(sources, input[:rows], weights[:rows]))
+        returned: list[Returned] = _gather(Returned(sources, input[:rows], None if weights is None else weights[:rows]))
         out = torch.zeros(config.max_num_inp_token_per_rank, config.hidden_dim, dtype=input.dtype)
-        out_weights = torch.zeros(config.max_num_inp_token_per_rank, config.num_experts_per_token)
+        kept = torch.zeros(max(config.max_num_inp_token_per_rank, semantics.capacity()), config.num_experts_per_token)
+        out_weights = kept[: config.max_num_inp_token_per_rank]
         for token in range(self._dispatched):
             found = semantics.contributions(returned, (config.rank, token))
             out[token] = semantics.sum_rows(returned, found, out).to(input.dtype)
-            out_weights[token] = semantics.sum_weights(returned, found, out_weights)
+            if weights is not None:
+                out_weights[token] = semantics.sum_weights(returned, found, out_weights)
         semantics.after_combine(self._count)
-        return out, out_weights
+        return out, None if weights is None else out_weights
 
     def combine_send(self, *arguments: Any, **options: Any) -> Any:
         return self.combine(*arguments, **options)

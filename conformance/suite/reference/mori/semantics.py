@@ -65,6 +65,16 @@ class Semantics:
     def check_config(self) -> None:
         """Called when an op is made, before anything else."""
 
+    def scale_rows(self) -> int:
+        """Rows of the buffer for received scales."""
+        return self.capacity()
+
+    def check_node(self) -> None:
+        """The real constructor aborts the process here."""
+        gpus, ranks = self.config.gpu_per_node, self.config.world_size
+        if gpus & (gpus - 1) or ranks % gpus:
+            raise AssertionError(f"gpu_per_node {gpus} is no power of two that divides world_size {ranks}")
+
     def check_room(self, arrivals: Sequence[Sequence[Source]]) -> None:
         if any(len(rows) > self.capacity() for rows in arrivals):
             raise RuntimeError(OVERFLOW)

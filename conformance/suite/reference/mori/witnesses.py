@@ -14,6 +14,16 @@ import torch
 from .semantics import Returned, Semantics, Sent, Source, crash, hang
 
 
+class TakesWhateverItIsGiven(Semantics):
+    """No mistake in what it computes: it lets pass what a correct release refuses."""
+
+    def check_node(self) -> None:
+        return
+
+    def check_ids(self, rows: int, dispatched: int) -> None:
+        return
+
+
 class DropsATokenToTheLastRank(Semantics):
     def arrivals(self, sent: Sequence[Sent], receiver: int) -> list[Source]:
         rows = super().arrivals(sent, receiver)
@@ -281,6 +291,21 @@ class RoundsTheCapDown(Semantics):
         return most if cap <= 0 else min(cap // int(self.config.world_size), most)
 
 
+class RoundsTheCapToAnEvenNumber(Semantics):
+    """Right with two ranks."""
+
+    def capacity(self) -> int:
+        cap, worst = self.config.max_total_recv_tokens, super().capacity()
+        return worst if cap <= 0 else min(cap + cap % 2, worst)
+
+
+class KeepsWeightsOfAsManyTokensAsItReceives(Semantics):
+    def sum_weights(self, returned: Sequence[Returned], found: Sequence[tuple[int, int]], like: Any) -> Any:
+        tokens = {returned[rank].sources[row][1] for rank, row in found}
+        total = super().sum_weights(returned, found, like)
+        return torch.zeros_like(total) if any(token >= self.capacity() for token in tokens) else total
+
+
 class DoesNotClampTheCap(Semantics):
     def rows_per_rank(self) -> int:
         cap, most = self.config.max_total_recv_tokens, int(self.config.max_num_inp_token_per_rank)
@@ -390,6 +415,11 @@ class AllocatesTheWorstCase(Semantics):
     def heap_bytes(self) -> int:
         worst = int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
         return super().heap_bytes() * worst // max(self.capacity(), 1)
+
+
+class CapsNoScales(Semantics):
+    def scale_rows(self) -> int:
+        return int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
 
 
 class HalvesWideElements(Semantics):

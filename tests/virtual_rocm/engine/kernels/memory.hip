@@ -12,6 +12,27 @@ KERNEL copy_u96(Triple* to, const Triple* from, u32 count) { u32 i = global_inde
 KERNEL widen_i8(int* to, const signed char* from, u32 count) { u32 i = global_index(); if (i < count) to[i] = from[i]; }
 KERNEL widen_i16(int* to, const short* from, u32 count) { u32 i = global_index(); if (i < count) to[i] = from[i]; }
 
+// --- loops whose accesses step forwards, backwards and from row to row ------------------------------------------------
+template <typename T>
+__device__ inline void copy_up(T* to, const T* from, u32 count) {
+  for (u32 i = thread_index(); i < count; i += block_size()) to[i] = from[i];
+}
+KERNEL copy_up_u16(u16* to, const u16* from, u32 count) { copy_up(to, from, count); }
+KERNEL copy_up_u32(u32* to, const u32* from, u32 count) { copy_up(to, from, count); }
+KERNEL copy_up_u64(u64* to, const u64* from, u32 count) { copy_up(to, from, count); }
+KERNEL copy_up_u128(u32x4* to, const u32x4* from, u32 count) { copy_up(to, from, count); }
+KERNEL copy_down_u32(u32* to, const u32* from, u32 count) {
+  for (int i = (int)(count - block_size() + thread_index()); i >= 0; i -= (int)block_size()) to[i] = from[i];
+}
+KERNEL put_pointer(u32** table, u32 index, u32* value) { table[index] = value; }
+// Each thread sums one element of every buffer, again and again: more allocations than a cursor remembers.
+KERNEL round_the_buffers(u32* out, u32* const* buffers, u32 count, u32 rounds) {
+  u32 sum = 0;
+  for (u32 round = 0; round < rounds; ++round)
+    for (u32 i = 0; i < count; ++i) sum += buffers[i][thread_index()];
+  out[thread_index()] = sum;
+}
+
 // --- scattered, and with holes in EXEC ------------------------------------------------------------------------------
 KERNEL gather_u32(u32* to, const u32* from, const u32* index, u32 count) {
   u32 i = global_index();

@@ -104,11 +104,13 @@ bool leaves_global(const LaneAddresses& addresses, std::uint32_t size) {
 // --- the handlers
 // ----------------------------------------------------------------------------------------------------
 
+// The handlers are for contiguous lanes; what else there is goes to functions of their own, so that the room
+// which they need for 64 addresses costs the handlers nothing.
+
 template <Load kind, AddressMode mode, bool flat>
-const Operation* execute_load(const Operation* operation, Wave* wave) {
+[[gnu::noinline]] const Operation* load_each(const Operation* operation, Wave* wave) {
   constexpr std::uint32_t size = size_of(kind);
   const std::uint64_t lanes = wave->exec();
-  if (lanes == 0) return operation + 1;
   LaneAddresses addresses;
   resolve<mode>(operation, wave, size, lanes, addresses);
   if constexpr (flat)
@@ -117,20 +119,16 @@ const Operation* execute_load(const Operation* operation, Wave* wave) {
   if (!check_access(operation, wave, addresses, size, AccessKind::read)) return nullptr;
   wave->polled_address = addresses.of(addresses.first, size);
   std::uint32_t* rows = wave->at<std::uint32_t>(operation->destination);
-  if (addresses.contiguous)
-    load_contiguous<kind>(rows, reinterpret_cast<const std::uint8_t*>(addresses.origin), lanes, wave);
-  else
-    for_each_lane(lanes, [&](unsigned lane) {
-      load_lane<kind>(rows, lane, reinterpret_cast<const std::uint8_t*>(addresses.address[lane]));
-    });
+  for_each_lane(lanes, [&](unsigned lane) {
+    load_lane<kind>(rows, lane, reinterpret_cast<const std::uint8_t*>(addresses.of(lane, size)));
+  });
   return operation + 1;
 }
 
 template <Store kind, AddressMode mode, bool flat>
-const Operation* execute_store(const Operation* operation, Wave* wave) {
+[[gnu::noinline]] const Operation* store_each(const Operation* operation, Wave* wave) {
   constexpr std::uint32_t size = size_of(kind);
   const std::uint64_t lanes = wave->exec();
-  if (lanes == 0) return operation + 1;
   LaneAddresses addresses;
   resolve<mode>(operation, wave, size, lanes, addresses);
   if constexpr (flat)
@@ -139,12 +137,47 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
   if (!check_access(operation, wave, addresses, size, AccessKind::write)) return nullptr;
   wave->progressed |= kGlobalProgress;
   const std::uint32_t* rows = wave->at<std::uint32_t>(operation->source[2]);
-  if (addresses.contiguous)
-    store_contiguous<kind>(rows, reinterpret_cast<std::uint8_t*>(addresses.origin), lanes, wave);
-  else
-    for_each_lane(lanes, [&](unsigned lane) {
-      store_lane<kind>(rows, lane, reinterpret_cast<std::uint8_t*>(addresses.address[lane]));
-    });
+  for_each_lane(lanes, [&](unsigned lane) {
+    store_lane<kind>(rows, lane, reinterpret_cast<std::uint8_t*>(addresses.of(lane, size)));
+  });
+  return operation + 1;
+}
+
+constexpr bool is_global(std::uint64_t address) { return !is_shared(address) && !is_private(address); }
+
+template <Load kind, AddressMode mode, bool flat>
+const Operation* execute_load(const Operation* operation, Wave* wave) {
+  constexpr std::uint32_t size = size_of(kind);
+  const std::uint64_t lanes = wave->exec();
+  if (lanes == 0) return operation + 1;
+  ContiguousLanes contiguous;
+  if (!find_contiguous<mode>(operation, wave, size, lanes, contiguous) ||
+      (flat && !is_global(contiguous.first_address(size))) ||
+      !allows_at_once(operation, wave, contiguous, size, AccessKind::read))
+    return load_each<kind, mode, flat>(operation, wave);
+  wave->polled_address = contiguous.first_address(size);
+  load_contiguous<kind>(wave->at<std::uint32_t>(operation->destination),
+                        reinterpret_cast<const std::uint8_t*>(contiguous.origin), lanes, wave);
+  if (lanes == kAllLanes)
+    wave->worker->prefetcher.note<false>(operation, contiguous.origin, std::uint64_t{size} * kLanes);
+  return operation + 1;
+}
+
+template <Store kind, AddressMode mode, bool flat>
+const Operation* execute_store(const Operation* operation, Wave* wave) {
+  constexpr std::uint32_t size = size_of(kind);
+  const std::uint64_t lanes = wave->exec();
+  if (lanes == 0) return operation + 1;
+  ContiguousLanes contiguous;
+  if (!find_contiguous<mode>(operation, wave, size, lanes, contiguous) ||
+      (flat && !is_global(contiguous.first_address(size))) ||
+      !allows_at_once(operation, wave, contiguous, size, AccessKind::write))
+    return store_each<kind, mode, flat>(operation, wave);
+  wave->progressed |= kGlobalProgress;
+  store_contiguous<kind>(wave->at<std::uint32_t>(operation->source[2]),
+                         reinterpret_cast<std::uint8_t*>(contiguous.origin), lanes, wave);
+  if (lanes == kAllLanes)
+    wave->worker->prefetcher.note<true>(operation, contiguous.origin, std::uint64_t{size} * kLanes);
   return operation + 1;
 }
 

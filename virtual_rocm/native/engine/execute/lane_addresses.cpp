@@ -8,6 +8,25 @@ std::uint64_t Access::address_of(unsigned lane) const {
   return first + std::uint64_t{lane - static_cast<unsigned>(std::countr_zero(lanes))} * size;
 }
 
+bool tell_observers(const Operation* operation, Wave* wave, const Access& access) {
+  for (Observer* observer : wave->worker->access_observers) {
+    std::optional<Finding> finding = observer->on_access(access);
+    if (!finding) continue;
+    Fault fault;
+    fault.kind = finding->kind;
+    fault.message = std::move(finding->message);
+    fault.check_name = observer->name();
+    fault.site.lane = finding->lane;
+    fault.address = finding->address;
+    fault.size = access.size;
+    fault.access = access.kind;
+    fault.lanes = std::uint64_t{1} << finding->lane;
+    raise(operation, wave, std::move(fault));
+    return false;
+  }
+  return true;
+}
+
 bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddresses& addresses,
                          std::uint32_t size, AccessKind access) {
   Worker& worker = *wave->worker;
@@ -36,22 +55,7 @@ bool check_access_slowly(const Operation* operation, Wave* wave, const LaneAddre
   description.addresses = addresses.contiguous ? nullptr : addresses.address;
   description.first = addresses.of(addresses.first, size);
   description.wave = wave;
-  for (Observer* observer : worker.access_observers) {
-    std::optional<Finding> finding = observer->on_access(description);
-    if (!finding) continue;
-    Fault fault;
-    fault.kind = finding->kind;
-    fault.message = std::move(finding->message);
-    fault.check_name = observer->name();
-    fault.site.lane = finding->lane;
-    fault.address = finding->address;
-    fault.size = size;
-    fault.access = access;
-    fault.lanes = std::uint64_t{1} << finding->lane;
-    raise(operation, wave, std::move(fault));
-    return false;
-  }
-  return true;
+  return tell_observers(operation, wave, description);
 }
 
 }  // namespace virtual_rocm::engine

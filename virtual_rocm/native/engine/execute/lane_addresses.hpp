@@ -27,17 +27,35 @@ struct LaneAddresses {
   }
 };
 
-/// Fills `result` for the lanes that EXEC enables (there must be one). Finding out that addresses are
-/// contiguous takes a few vector comparisons and makes the common case one block copy.
+/// Lanes whose addresses follow one another: lane l goes to origin + l * size.
+struct ContiguousLanes {
+  std::uint64_t lanes;   ///< EXEC, never 0
+  unsigned first;        ///< lowest lane
+  std::uint64_t origin;  ///< also where lane 0 is off
+
+  std::uint64_t first_address(std::uint32_t size) const { return origin + std::uint64_t{first} * size; }
+  std::uint64_t bytes(std::uint32_t size) const {
+    const unsigned last = 63 - static_cast<unsigned>(std::countl_zero(lanes));
+    return std::uint64_t{last - first + 1} * size;
+  }
+};
+
+/// The sum of what is the same for all lanes: the instruction's offset and the scalar base.
 template <AddressMode mode>
-inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::uint64_t lanes,
-                    LaneAddresses& result) {
+inline std::uint64_t base_of(const Operation* operation, Wave* wave) {
+  if constexpr (mode == AddressMode::scalar_base)
+    return operation->immediate + *wave->at<std::uint64_t>(operation->source[1]);
+  return operation->immediate;
+}
+
+/// Whether the enabled lanes (there must be one) are contiguous, and where. A few vector comparisons, which
+/// make the common case one block copy.
+template <AddressMode mode>
+inline __attribute__((always_inline)) bool find_contiguous(const Operation* operation, Wave* wave,
+                                                           std::uint32_t size, std::uint64_t lanes,
+                                                           ContiguousLanes& result) {
   const std::uint32_t* low = wave->at<std::uint32_t>(operation->source[0]);
   const std::uint32_t* high = low + kLanes;
-  std::uint64_t base = operation->immediate;
-  if constexpr (mode == AddressMode::scalar_base) base += *wave->at<std::uint64_t>(operation->source[1]);
-
-  result.origin = 0;
   result.lanes = lanes;
   result.first = static_cast<unsigned>(std::countr_zero(lanes));
   const std::uint32_t first_low = low[result.first];
@@ -45,14 +63,12 @@ inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, 
   const std::uint32_t first_high = mode == AddressMode::vector64 ? high[result.first] : 0;
 
   std::uint32_t differs = 0;
-  if (std::has_single_bit(lanes)) {
-    differs = 0;
-  } else if (lanes == kAllLanes) {
+  if (lanes == kAllLanes) [[likely]] {
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       differs |= (low[lane] - lane * size) ^ low_origin;
       if constexpr (mode == AddressMode::vector64) differs |= high[lane] ^ first_high;
     }
-  } else {
+  } else if (!std::has_single_bit(lanes)) {
     const std::uint32_t* masks = wave->masks();
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       std::uint32_t difference = (low[lane] - lane * size) ^ low_origin;
@@ -61,17 +77,46 @@ inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, 
     }
   }
   // A carry out of the low half between two lanes would be lost: leave that to the other path.
-  result.contiguous = differs == 0 && first_low <= 0xffffffff - kLanes * size;
-  if (result.contiguous) {
-    const std::uint64_t first_address = (std::uint64_t{first_high} << 32 | first_low) + base;
-    result.origin = first_address - std::uint64_t{result.first} * size;
-    return;
-  }
+  if (differs != 0 || first_low > 0xffffffff - kLanes * size) return false;
+  const std::uint64_t first_address =
+      (std::uint64_t{first_high} << 32 | first_low) + base_of<mode>(operation, wave);
+  result.origin = first_address - std::uint64_t{result.first} * size;
+  return true;
+}
+
+/// The address of every lane, enabled or not.
+template <AddressMode mode>
+inline void resolve_each(const Operation* operation, Wave* wave, std::uint64_t lanes, LaneAddresses& result) {
+  const std::uint32_t* low = wave->at<std::uint32_t>(operation->source[0]);
+  const std::uint32_t* high = low + kLanes;
+  const std::uint64_t base = base_of<mode>(operation, wave);
+  result.lanes = lanes;
+  result.first = static_cast<unsigned>(std::countr_zero(lanes));
+  result.contiguous = false;
+  result.origin = 0;
   for (unsigned lane = 0; lane < kLanes; ++lane) {
     std::uint64_t address = low[lane];
     if constexpr (mode == AddressMode::vector64) address |= std::uint64_t{high[lane]} << 32;
     result.address[lane] = address + base;
   }
+}
+
+inline void take(const ContiguousLanes& contiguous, LaneAddresses& result) {
+  result.lanes = contiguous.lanes;
+  result.first = contiguous.first;
+  result.contiguous = true;
+  result.origin = contiguous.origin;
+}
+
+/// Fills `result` for the lanes that EXEC enables (there must be one).
+template <AddressMode mode>
+inline void resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::uint64_t lanes,
+                    LaneAddresses& result) {
+  ContiguousLanes contiguous;
+  if (find_contiguous<mode>(operation, wave, size, lanes, contiguous))
+    take(contiguous, result);
+  else
+    resolve_each<mode>(operation, wave, lanes, result);
 }
 
 constexpr bool is_shared(std::uint64_t address) { return address >> 32 == kSharedApertureHigh; }
@@ -87,6 +132,20 @@ inline bool allows(Worker& worker, std::uint64_t address, std::uint64_t bytes, A
                                     : worker.writes.allows(address, bytes, true);
 }
 
+/// The check of contiguous lanes, as long as it finds nothing: one comparison for all of them. False: ask
+/// check_access.
+inline bool allows_at_once(const Operation* operation, Wave* wave, const ContiguousLanes& contiguous,
+                           std::uint32_t size, AccessKind access) {
+  Worker& worker = *wave->worker;
+  if (!worker.access_observers.empty()) [[unlikely]]
+    return false;
+  if (!worker.check_bounds) {
+    wave->current = operation;  // the host's memory protection is the only check then: see signal_guard
+    return true;
+  }
+  return allows(worker, contiguous.first_address(size), contiguous.bytes(size), access);
+}
+
 inline bool check_access(const Operation* operation, Wave* wave, const LaneAddresses& addresses,
                          std::uint32_t size, AccessKind access) {
   Worker& worker = *wave->worker;
@@ -95,11 +154,9 @@ inline bool check_access(const Operation* operation, Wave* wave, const LaneAddre
       wave->current = operation;  // the host's memory protection is the only check then: see signal_guard
       return true;
     }
-    if (addresses.contiguous) [[likely]] {
-      const unsigned last = 63 - static_cast<unsigned>(std::countl_zero(addresses.lanes));
-      const std::uint64_t bytes = std::uint64_t{last - addresses.first + 1} * size;
-      if (allows(worker, addresses.origin + std::uint64_t{addresses.first} * size, bytes, access)) [[likely]]
-        return true;
+    if (addresses.contiguous) {
+      const ContiguousLanes lanes{addresses.lanes, addresses.first, addresses.origin};
+      if (allows(worker, lanes.first_address(size), lanes.bytes(size), access)) return true;
     } else {
       // If lowest and highest address are in one allocation, so are all between.
       std::uint64_t lowest = ~std::uint64_t{0};

@@ -140,8 +140,13 @@ inline void store_lane(const std::uint32_t* rows, unsigned lane, std::uint8_t* t
 // --- 64 lanes, lane l at origin + l * size
 // ----------------------------------------------------------------------------
 
-inline void load_words(std::uint32_t* row, const std::uint8_t* origin) {
-  std::memcpy(row, origin, kLanes * 4);
+// A row of 64 words as eight vectors. memcpy becomes sixteen narrower stores, and the processor's store
+// buffer is what fills up first.
+inline void copy_row(void* to, const void* from) {
+  for (unsigned part = 0; part < kLanes * 4; part += 32)
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i*>(static_cast<std::uint8_t*>(to) + part),
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const std::uint8_t*>(from) + part)));
 }
 
 // Registers are the wave's own, so what is kept can be written back: a blend, which is far cheaper than a
@@ -240,6 +245,13 @@ inline void store_quads(const std::uint32_t* rows, std::uint8_t* origin) {
   }
 }
 
+// For addresses that are all over the place: a plain loop where every lane is on.
+template <typename Action>
+inline void for_each_lane_or_all(std::uint64_t lanes, Action&& action) {
+  if (lanes != kAllLanes) return for_each_lane(lanes, action);
+  for (unsigned lane = 0; lane < kLanes; ++lane) action(lane);
+}
+
 // Up to so many lanes, one by one is faster than 64 under a mask.
 inline constexpr int kFewLanes = 4;
 
@@ -247,7 +259,7 @@ template <Load kind>
 inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std::uint64_t lanes,
                             Wave* wave) {
   if constexpr (kind == Load::b32) {
-    if (lanes == kAllLanes) return load_words(rows, origin);
+    if (lanes == kAllLanes) return copy_row(rows, origin);
     if (std::popcount(lanes) > kFewLanes) return load_words_masked(rows, origin, wave->masks());
   }
   if (lanes == kAllLanes) {
@@ -263,10 +275,7 @@ template <Store kind>
 inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, std::uint64_t lanes,
                              Wave* wave) {
   if constexpr (kind == Store::b32) {
-    if (lanes == kAllLanes) {
-      std::memcpy(origin, rows, kLanes * 4);
-      return;
-    }
+    if (lanes == kAllLanes) return copy_row(origin, rows);
     if (std::popcount(lanes) > kFewLanes) return store_words_masked(rows, origin, lanes, wave->masks());
   }
   if (lanes == kAllLanes) {

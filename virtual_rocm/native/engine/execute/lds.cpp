@@ -30,7 +30,7 @@ const Operation* execute_load(const Operation* operation, Wave* wave) {
   // The destination may hold the addresses.
   alignas(64) std::uint32_t places[kLanes];
   for (unsigned lane = 0; lane < kLanes; ++lane) places[lane] = addresses.of(lane);
-  for_each_lane(lanes, [&](unsigned lane) { load_lane<kind>(rows, lane, wave->lds + places[lane]); });
+  for_each_lane_or_all(lanes, [&](unsigned lane) { load_lane<kind>(rows, lane, wave->lds + places[lane]); });
   return operation + 1;
 }
 
@@ -46,8 +46,8 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
   if (addresses.contiguous)
     store_contiguous<kind>(rows, wave->lds + static_cast<std::int32_t>(addresses.origin), lanes, wave);
   else
-    for_each_lane(lanes,
-                  [&](unsigned lane) { store_lane<kind>(rows, lane, wave->lds + addresses.of(lane)); });
+    for_each_lane_or_all(
+        lanes, [&](unsigned lane) { store_lane<kind>(rows, lane, wave->lds + addresses.of(lane)); });
   wave->progressed |= kLocalProgress;
   return operation + 1;
 }
@@ -298,12 +298,7 @@ bool lower_lds(Operation& operation) {
   if (instruction.opcode == Opcode::ds_swizzle_b32 && instruction.immediate >= kSwizzleFft) return false;
   operation.handler = choose(instruction.opcode);
   if (operation.handler == nullptr) return false;
-  for (unsigned index = 0; index < 3; ++index)
-    if (instruction.source[index] != isa::operand::kNone)
-      operation.source[index] = vector_offset(isa::operand::vector_row(instruction.source[index]));
-  if (instruction.destination != isa::operand::kNone)
-    operation.destination = vector_offset(isa::operand::vector_row(instruction.destination));
-  operation.immediate = instruction.immediate;
+  place_lds_operands(operation);
   if (const std::uint32_t unit = offset_unit(instruction.opcode); unit != 0)
     operation.immediate = std::uint64_t{instruction.immediate & 0xff} * unit |
                           std::uint64_t{instruction.immediate >> 8} * unit << 32;

@@ -24,22 +24,17 @@ bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses
   description.addresses = full;
   description.first = full[addresses.first];
   description.wave = wave;
-  for (Observer* observer : wave->worker->access_observers) {
-    std::optional<Finding> finding = observer->on_access(description);
-    if (!finding) continue;
-    Fault fault;
-    fault.kind = finding->kind;
-    fault.message = std::move(finding->message);
-    fault.check_name = observer->name();
-    fault.site.lane = finding->lane;
-    fault.address = finding->address;
-    fault.size = size;
-    fault.access = access;
-    fault.lanes = std::uint64_t{1} << finding->lane;
-    raise(operation, wave, std::move(fault));
-    return false;
-  }
-  return true;
+  return tell_observers(operation, wave, description);
+}
+
+void place_lds_operands(Operation& operation) {
+  const isa::Instruction& instruction = operation.instruction;
+  for (unsigned index = 0; index < 3; ++index)
+    if (instruction.source[index] != isa::operand::kNone)
+      operation.source[index] = vector_offset(isa::operand::vector_row(instruction.source[index]));
+  if (instruction.destination != isa::operand::kNone)
+    operation.destination = vector_offset(isa::operand::vector_row(instruction.destination));
+  operation.immediate = instruction.immediate;
 }
 
 }  // namespace virtual_rocm::engine

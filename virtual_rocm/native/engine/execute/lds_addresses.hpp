@@ -22,6 +22,10 @@ struct LdsAddresses {
   std::uint32_t of(unsigned lane) const { return address[lane] + offset; }
 };
 
+/// Lowering of what all DS instructions have in common: source[0] the address, source[1] and source[2] the
+/// data, `immediate` the offset.
+void place_lds_operands(Operation& operation);
+
 /// Raises the fault, and returns false, or tells the observers.
 bool check_lds_slowly(const Operation* operation, Wave* wave, const LdsAddresses& addresses,
                       std::uint64_t lanes, std::uint32_t size, AccessKind access);

@@ -134,12 +134,7 @@ bool lower_lds_atomic(Operation& operation) {
   if (instruction.encoding != isa::Encoding::ds || instruction.has(isa::kGlobalDataShare)) return false;
   operation.handler = choose(instruction.opcode);
   if (operation.handler == nullptr) return false;
-  for (unsigned index = 0; index < 3; ++index)
-    if (instruction.source[index] != isa::operand::kNone)
-      operation.source[index] = vector_offset(isa::operand::vector_row(instruction.source[index]));
-  if (instruction.destination != isa::operand::kNone)
-    operation.destination = vector_offset(isa::operand::vector_row(instruction.destination));
-  operation.immediate = instruction.immediate;
+  place_lds_operands(operation);
   return true;
 }
 

@@ -13,6 +13,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/scheduler/launch_state.hpp"
+#include "engine/scheduler/lockstep.hpp"
 #include "engine/scheduler/report.hpp"
 #include "engine/scheduler/signal_guard.hpp"
 
@@ -32,6 +33,11 @@ constexpr auto kSleep = std::chrono::microseconds(50);
 // changes.
 constexpr std::uint16_t kPatientSpins = 3;
 constexpr std::uint64_t kPatience = 8;
+// When all ranks take turns and none can move, nothing but their hosts could help: they get so long.
+constexpr double kStuckSeconds = 3;
+// While waves move, the clock is read once in so many instructions (well below a millisecond): a round of
+// short turns between barriers takes no longer than reading it.
+constexpr std::uint64_t kInstructionsBetweenClocks = 16384;
 // A process that was stopped for long has not been waiting for that time.
 constexpr double kLongestIdleStep = 0.1;
 
@@ -59,7 +65,10 @@ double seconds_between(Clock::time_point begin, Clock::time_point end) {
 
 class Executor::Implementation {
  public:
-  explicit Implementation(Knobs knobs) : knobs_(knobs), worker_(process_allocations()) {
+  explicit Implementation(Knobs knobs)
+      : lockstep_(Lockstep::from_environment(knobs)),
+        knobs_(lockstep_ ? for_rank(knobs, lockstep_->rank()) : knobs),
+        worker_(process_allocations()) {
     worker_.check_bounds = knobs.check_bounds;
     worker_.real_clock = knobs.real_clock;
     worker_.memory = &memory_;
@@ -135,31 +144,69 @@ class Executor::Implementation {
     SignalGuard::install();
     pthread_setname_np(pthread_self(), "virtual-gpu");
     while (attend()) {
-      if (active_.empty()) continue;
+      if (active_.empty()) {
+        if (unadmitted_) lockstep_->rest();
+        continue;
+      }
+      if (lockstep_ && !lockstep_->take_turn(attention_)) {
+        check_times(Clock::now(), true);
+        finish_ended(Clock::now());
+        leave_if_done();
+        continue;
+      }
       bool progressed = false;
       for (std::size_t index = 0; index < active_.size(); ++index) {
         if (!active_[index]->ended()) progressed |= round(*active_[index]);
       }
-      const Clock::time_point now = Clock::now();
-      check_times(now, progressed);
-      finish_ended(now);
+      if (lockstep_) lockstep_->end_turn(progressed);
+      const bool moving = progressed || (lockstep_ && !lockstep_->nobody_moves());
+      if (moving) idle_seconds_ = 0;
+      if (!progressed || some_ended() || worker_.clock - timed_at_ >= kInstructionsBetweenClocks) {
+        timed_at_ = worker_.clock;
+        const Clock::time_point now = Clock::now();
+        check_times(now, moving);
+        finish_ended(now);
+      }
+      leave_if_done();
       ++round_number_;
       if (progressed)
         idle_rounds_ = 0;
-      else if (++idle_rounds_ > 1)
+      else if (++idle_rounds_ > 1 && !lockstep_)
         rest();
     }
   }
 
+  // Ranks that take turns have different orders of their waves, too.
+  static Knobs for_rank(Knobs knobs, unsigned rank) {
+    if (knobs.seed != 0) knobs.seed = Random(knobs.seed ^ std::uint64_t{rank + 1} << 48).next() | 1;
+    return knobs;
+  }
+
+  void leave_if_done() {
+    if (lockstep_ && member_ && active_.empty()) {
+      lockstep_->leave();
+      member_ = false;
+    }
+  }
+
+  bool some_ended() const {
+    return std::any_of(active_.begin(), active_.end(), [](const auto& launch) { return launch->ended(); });
+  }
+
   // Takes what other threads have asked for. False: the thread has to end.
   bool attend() {
-    if (!attention_.load(std::memory_order_acquire) && !active_.empty()) [[likely]]
+    if (!attention_.load(std::memory_order_acquire) && !active_.empty() && !unadmitted_) [[likely]]
       return true;
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [&] { return attention_.load(std::memory_order_acquire) || !active_.empty(); });
+    wake_.wait(lock, [&] {
+      return attention_.load(std::memory_order_acquire) || !active_.empty() || unadmitted_;
+    });
     attention_.store(false, std::memory_order_relaxed);
+    const bool ends = stop_ || !cancel_reason_.empty();
+    unadmitted_ = lockstep_ && !incoming_.empty() && !ends && !lockstep_->admit();
+    if (lockstep_ && !incoming_.empty() && !unadmitted_) member_ = true;
     std::vector<LaunchState*> started;
-    while (!incoming_.empty()) {
+    while (!incoming_.empty() && !unadmitted_) {
       started.push_back(incoming_.front().get());
       active_.push_back(std::move(incoming_.front()));
       incoming_.pop_front();
@@ -188,6 +235,7 @@ class Executor::Implementation {
     if (!reason.empty()) {
       for (const auto& launch : active_) end_with(*launch, FaultKind::cancelled, reason);
       finish_ended(now);
+      leave_if_done();
     }
     return !stop;
   }
@@ -316,10 +364,23 @@ class Executor::Implementation {
       if (knobs_.deadline_seconds > 0 && seconds_between(launch->began, now) > knobs_.deadline_seconds)
         end_with(*launch, FaultKind::deadline,
                  "the launch was not done after " + std::to_string(knobs_.deadline_seconds) + " s");
-      else if (knobs_.stall_seconds > 0 && idle_seconds_ > knobs_.stall_seconds)
-        end_with(*launch, FaultKind::deadlock,
-                 "nothing has moved for " + std::to_string(knobs_.stall_seconds) + " s");
+      else if (lockstep_ && lockstep_->deadlock_declared())
+        end_with(*launch, FaultKind::deadlock, "no rank can move: " + lockstep_->describe());
+      else if (knobs_.stall_seconds > 0 && idle_seconds_ > stall_limit())
+        end_with(*launch, FaultKind::deadlock, stall_message());
     }
+  }
+
+  double stall_limit() const {
+    const bool stuck = lockstep_ && idle_seconds_ > 0 && lockstep_->nobody_can_move();
+    return stuck ? std::min(kStuckSeconds, knobs_.stall_seconds) : knobs_.stall_seconds;
+  }
+
+  std::string stall_message() {
+    if (!lockstep_) return "nothing has moved for " + std::to_string(knobs_.stall_seconds) + " s";
+    const std::string message = "no rank has moved for " + std::to_string(stall_limit()) + " s: " + lockstep_->describe();
+    lockstep_->declare_deadlock();
+    return message;
   }
 
   void end_with(LaunchState& launch, FaultKind kind, const std::string& message) {
@@ -376,6 +437,7 @@ class Executor::Implementation {
     return text.substr(text.find(": ") + 2);
   }
 
+  const std::unique_ptr<Lockstep> lockstep_;  // null: ranks run freely
   const Knobs knobs_;
 
   // The executor's thread alone.
@@ -384,11 +446,14 @@ class Executor::Implementation {
   std::vector<std::unique_ptr<LaunchState>> active_;
   std::vector<Wave*> order_;
   std::vector<Observer*> launch_observers_;
-  bool used_up_ = false;  // whether the last turn ended because its quantum did
+  bool unadmitted_ = false;  // there are launches that wait for the other ranks
+  bool member_ = false;      // this rank takes turns with others
+  bool used_up_ = false;     // whether the last turn ended because its quantum did
   std::uint64_t round_number_ = 0;
   std::uint32_t idle_rounds_ = 0;
   double idle_seconds_ = 0;
   Clock::time_point last_time_ = Clock::now();
+  std::uint64_t timed_at_ = 0;  // the worker's clock when last_time_ was taken
 
   // Shared, guarded by mutex_.
   std::mutex mutex_;

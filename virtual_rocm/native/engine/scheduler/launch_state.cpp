@@ -246,12 +246,18 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
 
   const std::uint32_t first_thread = index * kLanes;
   const std::uint32_t threads = std::min(kLanes, threads_in_block - first_thread);
-  for (std::uint32_t lane = 0; lane < threads; ++lane) {
-    const std::uint32_t thread = first_thread + lane;
-    const std::uint32_t x = thread % launch.block.x;
-    const std::uint32_t y = thread / launch.block.x % launch.block.y;
-    const std::uint32_t z = thread / launch.block.x / launch.block.y;
-    wave.vector[0][lane] = x | y << 10 | z << 20;
+  std::uint32_t* const thread_ids = wave.vector[0];
+  if (threads_in_block == launch.block.x) {
+    // One dimension, as most kernels have: no divisions, of which thousands of small waves would feel each.
+    for (std::uint32_t lane = 0; lane < kLanes; ++lane) thread_ids[lane] = first_thread + lane;
+  } else {
+    for (std::uint32_t lane = 0; lane < threads; ++lane) {
+      const std::uint32_t thread = first_thread + lane;
+      const std::uint32_t x = thread % launch.block.x;
+      const std::uint32_t y = thread / launch.block.x % launch.block.y;
+      const std::uint32_t z = thread / launch.block.x / launch.block.y;
+      thread_ids[lane] = x | y << 10 | z << 20;
+    }
   }
   wave.set_exec(threads == kLanes ? ~std::uint64_t{0} : (std::uint64_t{1} << threads) - 1);
 

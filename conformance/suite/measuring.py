@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""Measures one wheel in one lane: sets it up, plays cases as requirements ask for them, judges, keeps.
+
+Whatever goes wrong becomes a record. What this machine cannot run is `not_run`; what went wrong on our side is `engine_error`; a
+wheel that cannot be imported is a `crash` of its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from conformance.catalogue import Requirement
+from conformance.environments import EnvironmentFailure, RankEnvironment, add_base, wheel_environment
+from conformance.journal import Journal, journal_path
+from conformance.judging import Finding
+from conformance.suite.case_list import CASES
+from conformance.suite.judges import CHECKS
+from conformance.suite.lanes import Lane, LaneError, Torchrun, rocm_lane, virtual_lane, virtual_variables
+from conformance.suite.launch import Job, Outcome, play_jobs
+from conformance.suite.recording import cases_for, record_outcomes
+from conformance.suite.rocm import find_gpus
+from conformance.verdicts import Evidence, Record, Verdict
+from conformance.wheels import Wheel
+
+__all__ = ["Measurement", "Setup", "project_folder"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How to measure, for all wheels.
+
+    Attributes:
+        folder: where journals are kept.
+        fresh: forget what was measured before.
+        deadline: seconds for one case.
+        base: an interpreter with torch and numpy for the ranks; None for environments of our own.
+        torchrun: start ranks with torchrun; None for the lane's own way.
+        files: wheels that are files on disk, by sha256.
+    """
+
+    folder: Path
+    fresh: bool = False
+    deadline: float = 240.0
+    base: Path | None = None
+    torchrun: Torchrun | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+class _Unmeasurable(Exception):
+    """Nothing can be measured on this wheel in this lane; the finding that every requirement gets."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+def project_folder() -> Path | None:
+    """The folder that holds `virtual_rocm` beside this package; None where it is installed."""
+    folder = Path(__file__).resolve().parent.parent.parent
+    return folder if (folder / "virtual_rocm" / "__main__.py").is_file() else None
+
+
+class Measurement:
+    """One wheel in one lane. To be used in a `with` statement, which ends the ranks and closes the journal."""
+
+    def __init__(self, wheel: Wheel, lane: str, requirements: Sequence[Requirement], setup: Setup) -> None:
+        """Args:
+        requirements: all that will be asked for; their cases are played in as few groups of ranks as possible.
+        """
+        self.wheel, self.lane, self._setup = wheel, lane, setup
+        self._requirements = {item.id: item for item in requirements if lane in item.lanes and item.id in CHECKS}
+        self._journal = Journal(journal_path(setup.folder, wheel, lane), wheel, lane, fresh=setup.fresh)
+        self._outcomes: dict[str, Outcome] = {}
+        self._playing: Generator[tuple[int, Outcome], None, None] | None = None
+        self._unmeasurable: Finding | None = None
+        self._gpus = 0
+
+    def record(self, requirement: str) -> Record:
+        """The verdict on one requirement, measured now if it is not known; on disk when this returns.
+
+        Raises:
+            ResultsError: it cannot be kept.
+        """
+        known = self._journal.known(requirement)
+        if known is not None:
+            return known
+        record = self._measure(self._requirements[requirement])
+        self._journal.append(record)
+        return record
+
+    def _measure(self, requirement: Requirement) -> Record:
+        if requirement.speaks_about(self.wheel):
+            try:
+                self._play(CHECKS[requirement.id].cases)
+            except _Unmeasurable as error:
+                return self._record(requirement, error.finding)
+        (record,) = record_outcomes([requirement], self.wheel, self.lane, self._outcomes)
+        return record
+
+    def _record(self, requirement: Requirement, finding: Finding) -> Record:
+        (record,) = record_outcomes([requirement], self.wheel, self.lane, {})
+        evidence = Evidence(record.evidence.command, finding.observed)
+        return Record(
+            record.requirement,
+            record.wheel,
+            record.sha256,
+            self.lane,
+            finding.verdict,
+            finding.message,
+            evidence,
+        )
+
+    def _play(self, cases: Sequence[str]) -> None:
+        """Play until these cases have their outcomes."""
+        if self._unmeasurable is not None:
+            raise _Unmeasurable(self._unmeasurable)
+        if all(name in self._outcomes for name in cases):
+            return
+        try:
+            if self._playing is None:
+                self._playing = self._start()
+        except _Unmeasurable as error:
+            self._unmeasurable = error.finding
+            raise
+        short = [name for name in cases if self._gpus and CASES[name].world_size > self._gpus]
+        if short:
+            wanted = max(CASES[name].world_size for name in short)
+            text = f"{', '.join(short)}: {wanted} GPUs are needed, this machine has {self._gpus}"
+            raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
+        while not all(name in self._outcomes for name in cases):
+            _, outcome = next(self._playing)
+            self._outcomes[outcome.case.name] = outcome
+
+    def _start(self) -> Generator[tuple[int, Outcome], None, None]:
+        lane = self._lane()
+        pending = [item for item in self._requirements.values() if self._journal.known(item.id) is None]
+        names = [
+            name
+            for name in cases_for(pending, self.wheel, self.lane)
+            if not self._gpus or CASES[name].world_size <= self._gpus
+        ]
+        return play_jobs([Job(CASES[name], {}) for name in names], lane, deadline=self._setup.deadline)
+
+    def _lane(self) -> Lane:
+        """The lane with this wheel in it, tried out.
+
+        Raises:
+            _Unmeasurable: it does not work.
+        """
+        setup = self._setup
+        if self.lane == "rocm":
+            gpus = find_gpus()
+            if not gpus.count:
+                raise _Unmeasurable(Finding(Verdict.NOT_RUN, f"no AMD GPU: {gpus.reason}"))
+            self._gpus = gpus.count * (setup.torchrun.nodes if setup.torchrun else 1)
+            if setup.base is None:
+                text = "lane rocm needs --base-python, an interpreter with a torch that is built for ROCm"
+                raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
+        try:
+            environment = wheel_environment(self.wheel, file=setup.files.get(self.wheel.sha256))
+            rocm = self.lane == "rocm"
+            lane = rocm_lane(str(environment.python), torchrun=setup.torchrun) if rocm else self._virtual(environment)
+            # Last: torch is large, and a wheel that this system cannot load needs none.
+            add_base(environment, self.wheel, base=setup.base)
+        except EnvironmentFailure as error:
+            verdict = Verdict.NOT_RUN if error.machine else Verdict.ENGINE_ERROR
+            raise _Unmeasurable(Finding(verdict, str(error), error.lines)) from error
+        self._import(lane)
+        return lane
+
+    def _virtual(self, environment: RankEnvironment) -> Lane:
+        try:
+            # The wheel's own folder only: torch is answered by a bridge.
+            too_new = virtual_variables((environment.packages,), project_folder()).too_new
+            if too_new:
+                text = f"{too_new}; run it on a newer system (Ubuntu 24.04, Debian 13)"
+                raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
+            lane = virtual_lane(
+                str(environment.python),
+                packages=(environment.packages,),
+                launcher_path=project_folder(),
+                jit_cache=environment.jit_cache,
+                torchrun=self._setup.torchrun,
+            )
+        except LaneError as error:
+            raise _Unmeasurable(Finding(Verdict.ENGINE_ERROR, str(error))) from error
+        return lane
+
+    def _import(self, lane: Lane) -> None:
+        """Tell a wheel that cannot be imported from one whose cases all crash."""
+        command = [lane.python, "-c", "import torch\nprint('torch')\nimport mori, mori.ops, mori.shmem"]
+        try:
+            done = subprocess.run(
+                command,
+                env={**lane.environment(), "RANK": "0", "WORLD_SIZE": "1"},
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise _Unmeasurable(
+                Finding(Verdict.ENGINE_ERROR, f"the ranks' interpreter does not run: {error}")
+            ) from error
+        if done.returncode == 0:
+            return
+        lines = tuple(lane.readable(line) for line in done.stderr.strip().splitlines()[-20:])
+        last = lines[-1] if lines else f"exit code {done.returncode}"
+        if "torch" not in done.stdout.split():
+            raise _Unmeasurable(Finding(Verdict.ENGINE_ERROR, f"torch cannot be imported: {last}", lines))
+        raise _Unmeasurable(Finding(Verdict.CRASH, f"mori cannot be imported: {last}", lines))
+
+    def __enter__(self) -> Measurement:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._playing is not None:
+                self._playing.close()
+        finally:
+            self._journal.__exit__(kind, error, traceback)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Ranks however they are started: forked, spawned, by torchrun; on the host with the fake `mori`, and on the virtual GPU.
+
+The ranks need torch (see test_witnesses). CONFORMANCE_VIRTUAL_WHEEL names a folder with an unpacked wheel for the virtual lane.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from conformance.suite.case_list import CASES
+from conformance.suite.lanes import Lane, Torchrun, plain_lane, virtual_lane
+from conformance.suite.launch import Job, play_jobs, run_jobs
+from conformance.suite.measuring import project_folder
+from conformance.suite.rank_groups import PROGRAM, ForkingStarter, StartError, TorchrunStarter, end_group
+from tests.suite.test_witnesses import PYTHON, needs_torch
+
+WHEEL = os.environ.get("CONFORMANCE_VIRTUAL_WHEEL")
+JOBS = [Job(CASES[name], {}) for name in ("uniform", "three-tokens-four-ranks")]
+
+
+def ways() -> dict[str, Lane]:
+    plain = plain_lane(PYTHON)
+    return {
+        "forked": plain,
+        "spawned": dataclasses.replace(plain, forked=False),
+        "torchrun": plain.with_torchrun(Torchrun()),
+    }
+
+
+@needs_torch
+@pytest.mark.parametrize("way", ["forked", "spawned", "torchrun"])
+def test_every_way_to_start_ranks_plays_the_same(way: str) -> None:
+    outcomes = run_jobs(JOBS, ways()[way])
+    assert [(item.kind, item.message) for item in outcomes] == [("finished", "all ranks finished")] * len(JOBS)
+
+
+@needs_torch
+@pytest.mark.skipif(WHEEL is None, reason="CONFORMANCE_VIRTUAL_WHEEL names no unpacked wheel")
+@pytest.mark.parametrize("torchrun", [None, Torchrun()], ids=["forked", "torchrun"])
+def test_the_virtual_lane_takes_ranks_of_either_kind(tmp_path: Path, torchrun: Torchrun | None) -> None:
+    assert WHEEL is not None
+    assert PYTHON is not None
+    lane = virtual_lane(
+        PYTHON,
+        packages=(Path(WHEEL),),
+        launcher_path=project_folder(),
+        jit_cache=tmp_path,
+        torchrun=torchrun,
+    )
+    (outcome,) = run_jobs([JOBS[0]], lane, deadline=250)
+    assert outcome.kind == "finished", (outcome.message, *outcome.evidence)
+
+
+@needs_torch
+def test_a_rank_killed_from_outside_is_a_crash_and_the_next_case_starts_fresh() -> None:
+    jobs = [Job(CASES["uniform"], {}), Job(CASES["skewed"], {}), Job(CASES["full"], {})]
+    lane = plain_lane(PYTHON)
+    kinds = {}
+    with contextlib.closing(play_jobs(jobs, lane)) as playing:
+        _, first = next(playing)
+        kinds[first.case.name] = first.kind
+        # Any rank will do: the others cannot go on without it.
+        os.kill(max(_ranks()), signal.SIGKILL)
+        kinds.update({outcome.case.name: outcome.kind for _, outcome in playing})
+    assert list(kinds) == ["uniform", "skewed", "full"]
+    assert set(kinds.values()) <= {"finished", "crash"}
+    assert _ranks() == []
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _ranks() -> list[int]:
+    """The ranks that a server of this very process has forked."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            pid = int(folder.name)
+            if str(PROGRAM).encode() in command and _parent(_parent(pid)) == os.getpid():
+                found.append(pid)
+    return found
+
+
+@needs_torch
+def test_closing_in_the_middle_ends_the_ranks() -> None:
+    playing = play_jobs(JOBS, plain_lane(PYTHON))
+    next(playing)
+    playing.close()
+    until = time.monotonic() + 20
+    while _ranks() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert _ranks() == []
+
+
+def test_an_interpreter_without_torch_is_our_own_fault(tmp_path: Path) -> None:
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho 'No module named torch' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    (outcome,) = run_jobs([JOBS[0]], Lane("plain", str(fake)))
+    assert outcome.kind == "engine_error"
+    assert "cannot play cases: No module named torch" in outcome.message
+
+
+def test_torchrun_shares_ranks_over_nodes(tmp_path: Path) -> None:
+    starter = TorchrunStarter("python", {}, ["--rdzv-endpoint=first:29400", "--rdzv-id=7"], nodes=2)
+    command = starter.command(tmp_path / "jobs.json", tmp_path, 4)
+    assert command[:5] == ["python", "-m", "torch.distributed.run", "--nproc-per-node=2", "--nnodes=2"]
+    assert command[6:] == [
+        "--rdzv-endpoint=first:29400",
+        "--rdzv-id=7",
+        str(PROGRAM),
+        str(tmp_path / "jobs.json"),
+        str(tmp_path),
+    ]
+    with pytest.raises(StartError, match="3 ranks cannot be shared out evenly over 2 nodes"):
+        starter.command(tmp_path / "jobs.json", tmp_path, 3)
+
+
+def test_a_server_that_was_killed_takes_its_ranks_with_it_and_is_started_anew(tmp_path: Path) -> None:
+    """A stand-in for the server, for no torch is needed to lose it."""
+    fake = tmp_path / "python"
+    fake.write_text(
+        '#!/bin/sh\necho \'{"ready": 0.1}\'\nread request\nsleep 600 &\necho "{\\"pids\\": [$!]}"\nread request\n'
+    )
+    fake.chmod(0o755)
+    starter = ForkingStarter(str(fake), os.environ)
+    try:
+        for _ in range(2):
+            group = starter.start(tmp_path / "jobs.json", tmp_path, 1)
+            assert group.running
+            (pid,) = group._pids  # type: ignore[attr-defined]
+            assert starter._process is not None
+            starter._process.kill()
+            starter._process.wait()
+            assert group.codes() == {"rank 0": -signal.SIGKILL}
+            assert end_group(group) == ["rank 0: died of SIGKILL"]
+            os.kill(pid, signal.SIGKILL)
+    finally:
+        starter.close()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Every kernel file of every wheel through the compiler's front end, once for each distinct set of files that it reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtual_rocm.compiler.cache import content_key, write_whole
+from virtual_rocm.compiler.errors import CompilerError
+from virtual_rocm.compiler.front_end import (
+    DependencyRecord,
+    compile_to_bitcode,
+    device_functions,
+    own_files_key,
+)
+from virtual_rocm.compiler.llvm import Module, load_llvm
+from virtual_rocm.compiler.toolchain import find_toolchain
+
+ARCHITECTURE = "gfx942"
+# What the wheels' own just-in-time compiler gives hipcc, without what it finds out about the machine.
+FLAGS = ("-std=c++17", "-O2", "-D__HIP_PLATFORM_AMD__", "-DHIP_ENABLE_WARP_SYNC_BUILTINS")
+# Sources that are made into bitcode for other compilers (Triton, FlyDSL) instead of into code objects.
+_BITCODE = ("src/shmem/shmem_device_api_wrapper.cpp", "src/cco/device/cco_device_wrapper.cpp")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel file as one tree has it: its path in the tree, and what the front end made of it."""
+
+    source: str
+    key: str
+    module: Path
+    kernels: tuple[str, ...]
+    missing: tuple[str, ...]  # functions that are called and defined nowhere
+    error: str
+
+
+def kernel_files(tree: Path) -> list[str]:
+    """The files of a tree that are compiled for the device, as paths in it."""
+    files = [str(path.relative_to(tree)) for path in sorted(tree.glob("src/**/*.hip"))]
+    return files + [name for name in _BITCODE if (tree / name).is_file()]
+
+
+def compile_trees(trees: list[Path], folder: Path) -> dict[Path, list[Compiled]]:
+    """Every kernel file of every tree; what `folder` has from before is not compiled again.
+
+    A tree is one process's, and its files are named as paths in it: so assertions have the same text wherever the cache
+    lies, and equal files give equal modules.
+    """
+    found: dict[Path, list[Compiled]] = {}
+    with ProcessPoolExecutor(max_workers=1, max_tasks_per_child=1) as pool:
+        for tree in trees:
+            found[tree] = pool.submit(compile_tree, tree, folder).result()
+    return found
+
+
+def compile_tree(tree: Path, folder: Path) -> list[Compiled]:
+    """Every kernel file of a tree. Changes the process's working directory."""
+    os.chdir(tree)
+    return [_compile(source, folder / "modules") for source in kernel_files(tree)]
+
+
+def _compile(source: str, folder: Path) -> Compiled:
+    toolchain = find_toolchain()
+    base = content_key(own_files_key(), toolchain.version, ARCHITECTURE, *FLAGS, source)
+    for known in sorted((folder / base).glob("*.json")):
+        record = json.loads(known.read_text())
+        if DependencyRecord(record["files"]).holds():
+            return _read(source, known, record)
+    includes = [".", "include", "src", "3rdparty/spdlog/include", "3rdparty/msgpack-c/include"]
+    flags = [*FLAGS, *(word for name in includes if Path(name).is_dir() for word in ("-I", name))]
+    bitcode_only = source in _BITCODE
+    try:
+        # As the wheels do for their bitcode: optimised, and what is undefined stays so until it is linked.
+        bitcode, files = compile_to_bitcode(toolchain, Path(source), ARCHITECTURE, flags, optimise=bitcode_only)
+    except CompilerError as error:
+        # Nothing is kept of what failed: the next run shows the compiler's message again.
+        return Compiled(source, "", Path(), (), (), f"{error} (its message is above)")
+    kernels: list[str] = []
+    missing: list[str] = []
+    if not bitcode_only:
+        module = Module.parse(load_llvm(toolchain.library), bitcode, source)
+        for name, functions in device_functions(toolchain, ARCHITECTURE):
+            module.link(functions, name)
+        module.hide_functions()
+        kernels, missing = module.kernels(), module.undefined_functions()
+        bitcode = module.bitcode()
+    record = {"files": files.files, "kernels": kernels, "missing": missing}
+    target = folder / base / f"{content_key(files.dump())}.json"
+    write_whole(target.with_suffix(".bc"), bitcode)
+    write_whole(target, json.dumps(record).encode())
+    return _read(source, target, record)
+
+
+def _read(source: str, file: Path, record: dict[str, list[str]]) -> Compiled:
+    return Compiled(
+        source=source,
+        key=file.stem,
+        module=file.with_suffix(".bc"),
+        kernels=tuple(record["kernels"]),
+        missing=tuple(record["missing"]),
+        error="",
+    )
