@@ -122,7 +122,7 @@ def report(session: nox.Session) -> None:
 @nox.session(python=DRIVER)
 def tests(session: nox.Session) -> None:
     """All tests. The index is read where a test says so; a browser is used where there is one."""
-    install(session, "test")
+    install(session, "test", extras="[conformance,plot]")
     need_browser(session)
     session.run("pytest", "--ignore=tests/virtual_rocm", *(session.posargs or ["-n", "2"]))
 

@@ -26,6 +26,7 @@ _NOTE = "Generated from the docstrings by `python -m conformance.api_pages`; do 
 def api_pages(root: Path = ROOT) -> dict[str, str]:
     """File name → text of every page."""
     package = griffe.load("moriep", search_paths=[root], allow_inspection=False)
+    assert isinstance(package, griffe.Module)
     modules = sorted(_modules(package), key=lambda module: module.path)
     pages = {f"{module.path}.md": _page(module) for module in modules if _exports(module)}
     lines = ["# The API of `moriep`", "", _NOTE, "", "| module | what it is for |", "| --- | --- |"]
@@ -35,8 +36,8 @@ def api_pages(root: Path = ROOT) -> dict[str, str]:
     return pages
 
 
-def _modules(package: griffe.Module | griffe.Alias) -> Iterator[griffe.Module]:
-    yield package  # type: ignore[misc]
+def _modules(package: griffe.Module) -> Iterator[griffe.Module]:
+    yield package
     for module in package.modules.values():
         if not module.is_alias and not module.name.startswith("_"):
             yield from _modules(module)
@@ -119,7 +120,7 @@ def _signature(item: griffe.Function) -> list[str]:
         kind = parameter.kind
         sign = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(
             parameter.kind, ""
-        )  # type: ignore[arg-type]
+        )
         text = sign + parameter.name
         if parameter.annotation is not None:
             text += f": {parameter.annotation}"

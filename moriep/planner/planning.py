@@ -14,7 +14,7 @@ from moriep.layouts import LAYOUTS, layout_for_release
 from moriep.planner.combine_rows import rows_for_combine
 from moriep.planner.laws import Odds, ReceiveLaw, receive_law
 from moriep.planner.routing import RoutingModel, RoutingShape, Uniform
-from moriep.vocabulary import KernelType
+from moriep.vocabulary import KernelType, QuantType
 
 __all__ = ["Plan", "PlannedCap", "asserts_overflow", "known_releases", "plan"]
 
@@ -263,6 +263,12 @@ def _warnings(
         yield (
             f"{release}: {kernel} COMBINE WRITES PAST ITS BUFFER below {question.combine_rows} rows, even if dispatch fits "
             f"(requirement CAP-7, docs/measured.md). {remedy}, whatever the odds of dispatch, or pass use_external_inp_buf=False"
+        )
+    blockwise = (QuantType.FP8_BLOCKWISE, QuantType.FP4_BLOCKWISE)
+    if question.combine_rows and question.shape.quant_type in blockwise:
+        yield (
+            f"where {question.shape.quant_type} combine stops writing outside ({question.combine_rows} rows) was read from the "
+            "source, not seen on a device"
         )
     if kernel not in (
         KernelType.INTRA_NODE,

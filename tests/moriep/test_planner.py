@@ -198,6 +198,14 @@ def test_weights_in_combine_need_a_row_for_each_token_sent() -> None:
     assert rows_for_combine(EP8, layout, 3000, external_input=False, weights=False) == 0
 
 
+@pytest.mark.parametrize(("quant_type", "told"), [(QuantType.FP8_BLOCKWISE, True), (QuantType.FP8_DIRECT_CAST, False)])
+def test_a_limit_that_was_only_read_is_told(quant_type: QuantType, told: bool) -> None:
+    from dataclasses import replace
+
+    warnings = plan(replace(EP8, quant_type=quant_type), "1.2.4").warnings
+    assert any("not seen on a device" in warning for warning in warnings) is told
+
+
 def test_only_the_maximum_is_recommended_where_combine_was_not_measured() -> None:
     from dataclasses import replace
 

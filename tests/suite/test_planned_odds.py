@@ -69,7 +69,11 @@ def on_virtual_gpu(*cases: Case) -> tuple[str, dict[str, Outcome]]:
 
 @pytest.mark.timeout(600)
 def test_the_wheel_allocates_what_is_planned() -> None:
-    """In page-sized allocations of one buffer each, the memory in use grows by exactly the planned buffers."""
+    """In page-sized allocations of one buffer each, the memory in use follows the planned buffers to the page.
+
+    Over them comes a constant that is not the handle's: 256 KiB where this was written.
+    """
+    rest = set()
     cases = [Case(f"cap {cap}", play="construct", rounds=1, hidden=1024, cap=cap) for cap in (0, 8, 24)]
     release, outcomes = on_virtual_gpu(*cases)
     for case in cases:
@@ -79,7 +83,34 @@ def test_the_wheel_allocates_what_is_planned() -> None:
         outcome = outcomes[case.name]
         assert outcome.kind == "finished", outcome.message
         for seen in outcome.observations.values():
-            assert seen.memory[1] - seen.memory[0] == planned, case.name
+            rest.add(seen.memory[1] - seen.memory[0] - planned)
+    assert len(rest) == 1, rest
+    assert 0 <= rest.pop() < 2**20
+
+
+@pytest.mark.timeout(600)
+def test_the_wheel_receives_as_many_as_planned() -> None:
+    """100 dispatches of two ranks: at every number of rows, what was seen is possible (99.9 %) under the plan."""
+    case = Case(
+        "odds",
+        most_tokens=8,
+        tokens=((8, 8),),
+        hidden=16,
+        top_k=2,
+        rounds=100,
+        external_input=False,
+        dirty=False,
+    )
+    _, outcomes = on_virtual_gpu(case)
+    assert outcomes["odds"].kind == "finished", outcomes["odds"].message
+    by_rank = [[item.count for item in seen.dispatches] for seen in outcomes["odds"].observations.values()]
+    most = [max(counts) for counts in zip(*by_rank, strict=True)]
+    law = receive_law(Uniform(), RoutingShape(2, 4, 2), 8)
+    for rows in range(min(most) - 1, max(most) + 1):
+        low, high = clopper_pearson(sum(1 for one in most if one > rows), len(most), 0.999)
+        odds = law.any_above(rows)
+        assert low <= odds.upper
+        assert odds.lower <= high
 
 
 @pytest.mark.timeout(900)
