@@ -68,7 +68,8 @@ class Counter {
   void wait(std::size_t left) {
     if (left >= most_) return;
     // Of what arrives in any order, a count other than 0 tells nothing.
-    const bool any_order = std::any_of(flights_.begin(), flights_.end(), [](const Flight& one) { return one.unordered; });
+    const bool any_order =
+        std::any_of(flights_.begin(), flights_.end(), [](const Flight& one) { return one.unordered; });
     if (any_order && left != 0) return;
     while (flights_.size() > left) flights_.pop_front();
   }
@@ -108,8 +109,10 @@ class WaveFlights {
     const isa::OpcodeInfo& row = isa::info(instruction.opcode);
     const bool memory = is_memory(instruction.encoding);
     for (unsigned index = 0; index < 3; ++index)
-      if (auto wrong = use(registers_of(instruction.source[index], width(row, instruction, index)), "read")) return wrong;
-    const Registers target = registers_of(instruction.destination, std::max(1u, isa::registers(row.destination)));
+      if (auto wrong = use(registers_of(instruction.source[index], width(row, instruction, index)), "read"))
+        return wrong;
+    const Registers target =
+        registers_of(instruction.destination, std::max(1u, isa::registers(row.destination)));
     if (memory) {
       issue(row, instruction, target);
       return std::nullopt;

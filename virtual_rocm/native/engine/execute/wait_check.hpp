@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A check for missing waits. Here a load is done at once; on hardware its register holds the old value until
-// s_waitcnt has seen it arrive. With VIRTUAL_ROCM_CHECK_WAITS=1 every instruction that uses the register before
-// that ends the launch. The program is lowered differently for it, and without it nothing is spent.
+// s_waitcnt has seen it arrive. With VIRTUAL_ROCM_CHECK_WAITS=1 every instruction that uses the register
+// before that ends the launch. The program is lowered differently for it, and without it nothing is spent.
 #pragma once
 
 #include <vector>
