@@ -15,8 +15,8 @@ using Descriptor = unsigned long long;
 
 #define VIRTUAL_ROCM_BUILTIN extern "C" __attribute__((always_inline, visibility("hidden")))
 
-// Not marked as never returning, as AMD's is not: the compiler would move it behind the loop that it stands in, where the
-// lanes that failed wait for those that did not, which may wait for them.
+// Not marked as never returning, as AMD's is not: the compiler would move it behind the loop that it stands
+// in, where the lanes that failed wait for those that did not, which may wait for them.
 VIRTUAL_ROCM_BUILTIN void __assert_fail(Address assertion, Address file, unsigned line, Address function) {
   asm volatile("s_trap %0"
                :

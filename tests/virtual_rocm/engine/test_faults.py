@@ -167,6 +167,41 @@ def test_its_twin_is_in_order(device: Device, case: Case) -> None:
     assert run.endings[0].completed, run.output
 
 
+WAITS = [
+    ("load_not_waited_for", "@data @out", "vmcnt", "written|read"),
+    ("second_load_not_waited_for", "@data @out", "vmcnt", "read"),
+    ("lds_read_not_waited_for", "@out", "lgkmcnt", "read"),
+    ("scalar_load_not_waited_for", "@data @out", "lgkmcnt", "read"),
+]
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+@pytest.mark.parametrize(("kernel", "arguments", "counter", "use"), WAITS, ids=[case[0] for case in WAITS])
+def test_a_register_used_before_its_load_was_waited_for(
+    device: Device, kernel: str, arguments: str, counter: str, use: str, bad: int
+) -> None:
+    commands = ("buffer data 1024", "buffer out 1024", f"launch {kernel} 1 64 0 {arguments} i32:{bad}", "wait")
+    assert device.run("faults", *commands).endings[0].completed  # nothing is looked at unless it is asked for
+    ending = device.run("faults", *commands, check_waits=1).endings[0]
+    assert ending.completed != bool(bad), ending.report
+    if bad:
+        assert re.search(rf"[vs]\d+ is ({use}) while `(.*load.*|ds_read.*)` may be under way: no s_waitcnt {counter}", ending.report)
+        assert "faults.hip:" in ending.report
+
+
+@pytest.mark.parametrize("kernel", ["relay", "grid_barrier"])
+def test_what_the_compiler_makes_waits_where_it_must(device: Device, kernel: str) -> None:
+    run = device.run(
+        "scheduling",
+        "buffer counter 4",
+        "buffer out 400",
+        f"launch {kernel} 20 256 0 @counter @out i32:20 i32:1",
+        "wait",
+        check_waits=1,
+    )
+    assert run.endings[0].completed, run.output
+
+
 def test_the_source_line_is_that_of_the_access(device: Device) -> None:
     run = device.run("faults", "buffer data 1024", "launch write_past_end 1 512 0 @data i32:256 i32:1", "wait")
     lines = (FOLDER / "kernels" / "faults.hip").read_text().splitlines()

@@ -43,7 +43,8 @@ struct Knobs {
   double stall_seconds = 60;         ///< no progress for so long is a deadlock
   bool check_bounds = true;          ///< every global access against the allocation map
   bool real_clock = false;           ///< s_memtime counts nanoseconds instead of instructions
-  double lockstep_patience = 10;     ///< seconds that a rank may be in host code before the others go on without it
+  double lockstep_patience =
+      10;  ///< seconds that a rank may be in host code before the others go on without it
 
   /// Throws LoadError that names the variable and what it accepts.
   static Knobs from_environment();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/execute/execute.hpp"
+#include "engine/execute/wait_check.hpp"
 #include "isa/semantics.hpp"
 
 namespace virtual_rocm::engine {
@@ -68,6 +69,7 @@ Program::Program(std::span<const std::uint32_t> code, std::uint64_t address, std
     }
     operation.immediate = static_cast<std::uint64_t>(destination - &operation);
   }
+  if (check_waits()) watch_waits(operations_);
 }
 
 const Operation* Program::at(std::uint64_t address) const {

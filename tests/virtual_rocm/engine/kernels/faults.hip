@@ -53,3 +53,45 @@ KERNEL jumps_away(u32* out, u64 target) {
 }
 __device__ __attribute__((noinline)) void helper(u32* data, u32 place) { data[place] = 1; }
 KERNEL fault_in_function(u32* data, u32 bad) { helper(data, thread_index() + bad); }
+// A register is used before its load was waited for. `bad` chooses between two pieces of assembly, of which one waits.
+KERNEL load_not_waited_for(const u32* data, u32* out, u32 bad) {
+  u32 value;
+  const u32* pointer = data + thread_index();
+  if (bad)
+    asm volatile("global_load_dword %0, %1, off\n v_add_u32_e32 %0, 1, %0\n s_waitcnt vmcnt(0)" : "=&v"(value) : "v"(pointer));
+  else
+    asm volatile("global_load_dword %0, %1, off\n s_waitcnt vmcnt(0)\n v_add_u32_e32 %0, 1, %0" : "=&v"(value) : "v"(pointer));
+  out[thread_index()] = value;
+}
+// Two loads in order: waiting until one is left is enough for the first, and not for the second.
+KERNEL second_load_not_waited_for(const u32* data, u32* out, u32 bad) {
+  u32 first, second, sum;
+  const u32* pointer = data + thread_index();
+  if (bad)
+    asm volatile("global_load_dword %0, %3, off\n global_load_dword %1, %3, off\n s_waitcnt vmcnt(1)\n v_mov_b32_e32 %2, %1\n s_waitcnt vmcnt(0)"
+                 : "=&v"(first), "=&v"(second), "=&v"(sum) : "v"(pointer));
+  else
+    asm volatile("global_load_dword %0, %3, off\n global_load_dword %1, %3, off\n s_waitcnt vmcnt(1)\n v_mov_b32_e32 %2, %0\n s_waitcnt vmcnt(0)"
+                 : "=&v"(first), "=&v"(second), "=&v"(sum) : "v"(pointer));
+  out[thread_index()] = sum;
+}
+KERNEL lds_read_not_waited_for(u32* out, u32 bad) {
+  __shared__ u32 own[64];
+  own[thread_index()] = thread_index();
+  barrier();
+  u32 value;
+  u32 place = thread_index() * 4;
+  if (bad)
+    asm volatile("ds_read_b32 %0, %1\n v_mov_b32_e32 %0, %0\n s_waitcnt lgkmcnt(0)" : "=&v"(value) : "v"(place));
+  else
+    asm volatile("ds_read_b32 %0, %1\n s_waitcnt lgkmcnt(0)\n v_mov_b32_e32 %0, %0" : "=&v"(value) : "v"(place));
+  out[thread_index()] = value + own[0];
+}
+KERNEL scalar_load_not_waited_for(const u32* data, u32* out, u32 bad) {
+  u32 value;
+  if (bad)
+    asm volatile("s_load_dword %0, %1, 0x0\n s_add_u32 %0, %0, 1\n s_waitcnt lgkmcnt(0)" : "=&s"(value) : "s"(data));
+  else
+    asm volatile("s_load_dword %0, %1, 0x0\n s_waitcnt lgkmcnt(0)\n s_add_u32 %0, %0, 1" : "=&s"(value) : "s"(data));
+  out[thread_index()] = value;
+}

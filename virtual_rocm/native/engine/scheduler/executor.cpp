@@ -198,9 +198,8 @@ class Executor::Implementation {
     if (!attention_.load(std::memory_order_acquire) && !active_.empty() && !unadmitted_) [[likely]]
       return true;
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [&] {
-      return attention_.load(std::memory_order_acquire) || !active_.empty() || unadmitted_;
-    });
+    wake_.wait(lock,
+               [&] { return attention_.load(std::memory_order_acquire) || !active_.empty() || unadmitted_; });
     attention_.store(false, std::memory_order_relaxed);
     const bool ends = stop_ || !cancel_reason_.empty();
     unadmitted_ = lockstep_ && !incoming_.empty() && !ends && !lockstep_->admit();
@@ -378,7 +377,8 @@ class Executor::Implementation {
 
   std::string stall_message() {
     if (!lockstep_) return "nothing has moved for " + std::to_string(knobs_.stall_seconds) + " s";
-    const std::string message = "no rank has moved for " + std::to_string(stall_limit()) + " s: " + lockstep_->describe();
+    const std::string message =
+        "no rank has moved for " + std::to_string(stall_limit()) + " s: " + lockstep_->describe();
     lockstep_->declare_deadlock();
     return message;
   }

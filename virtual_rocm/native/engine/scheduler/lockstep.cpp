@@ -45,8 +45,8 @@ enum class RankState : std::uint32_t {
   ended,    // the process is no more
 };
 
-// In the shared file, which starts as zeros: all ranks in host code, and nobody has the turn. The launcher writes
-// `ranks`, and `ended` for a rank whose process is no more (virtual_rocm/lockstep.py).
+// In the shared file, which starts as zeros: all ranks in host code, and nobody has the turn. The launcher
+// writes `ranks`, and `ended` for a rank whose process is no more (virtual_rocm/lockstep.py).
 struct LockstepState {
   std::atomic<std::uint32_t> change;  // counts, for those that wait
   std::uint32_t ranks;                // written by the launcher
@@ -104,7 +104,8 @@ std::unique_ptr<Lockstep> Lockstep::from_environment(const Knobs& knobs) {
   char* end = nullptr;
   const unsigned long number = rank == nullptr ? kMostRanks : std::strtoul(rank, &end, 10);
   if (rank == nullptr || *rank == '\0' || *end != '\0' || number >= kMostRanks)
-    throw LoadError("VIRTUAL_ROCM_LOCKSTEP is set, so RANK has to be a number below " + std::to_string(kMostRanks) +
+    throw LoadError("VIRTUAL_ROCM_LOCKSTEP is set, so RANK has to be a number below " +
+                    std::to_string(kMostRanks) +
                     ": start the ranks with `python -m virtual_rocm run --lockstep`");
   if (taken_part.exchange(true))
     throw LoadError("lockstep: rank " + std::to_string(number) +
@@ -118,10 +119,10 @@ Lockstep::Lockstep(const std::string& path, unsigned rank, const Knobs& knobs)
       patience_(knobs.lockstep_patience),
       seed_(knobs.seed) {
   struct stat status{};
-  if (file_ < 0 || ::fstat(file_, &status) != 0 ||
-      status.st_size < static_cast<off_t>(sizeof(LockstepState)))
-    throw LoadError("VIRTUAL_ROCM_LOCKSTEP=" + path + " cannot be used: " +
-                    (file_ < 0 ? std::strerror(errno) : "it is too small") + "; the launcher makes this file");
+  if (file_ < 0 || ::fstat(file_, &status) != 0 || status.st_size < static_cast<off_t>(sizeof(LockstepState)))
+    throw LoadError("VIRTUAL_ROCM_LOCKSTEP=" + path +
+                    " cannot be used: " + (file_ < 0 ? std::strerror(errno) : "it is too small") +
+                    "; the launcher makes this file");
   void* memory = ::mmap(nullptr, sizeof(LockstepState), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
   if (memory == MAP_FAILED) throw LoadError("VIRTUAL_ROCM_LOCKSTEP=" + path + ": " + std::strerror(errno));
   state_ = static_cast<LockstepState*>(memory);
@@ -175,10 +176,11 @@ bool Lockstep::try_admit() {
   if (!absent.empty()) {
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - waiting_since_;
     if (waited.count() < patience_) return false;
-    std::fprintf(stderr,
-                 "virtual_rocm: lockstep: rank %u does not wait any longer for rank %s, in host code for %g s: "
-                 "this run may not repeat\n",
-                 rank_, absent.c_str(), patience_);
+    std::fprintf(
+        stderr,
+        "virtual_rocm: lockstep: rank %u does not wait any longer for rank %s, in host code for %g s: "
+        "this run may not repeat\n",
+        rank_, absent.c_str(), patience_);
   }
   for (unsigned rank = 0; rank < state_->ranks; ++rank)
     if (state_->rank[rank] == RankState::waiting) state_->rank[rank] = RankState::member;
@@ -276,15 +278,16 @@ std::string Lockstep::describe() const {
   const Guard guard(*this);
   std::string text;
   for (unsigned rank = 0; rank < state_->ranks; ++rank) {
-    constexpr const char* kWords[] = {"is in host code", "has a kernel that is to start", "is in a kernel", "has ended"};
+    constexpr const char* kWords[] = {"is in host code", "has a kernel that is to start", "is in a kernel",
+                                      "has ended"};
     text += (rank == 0 ? "rank " : ", rank ") + std::to_string(rank) + " " +
             kWords[static_cast<unsigned>(state_->rank[rank])];
   }
   return text;
 }
 
-// A rank whose byte is not locked any more does not live. One that never used the device never had the lock: the
-// launcher marks it.
+// A rank whose byte is not locked any more does not live. One that never used the device never had the lock:
+// the launcher marks it.
 void Lockstep::find_dead() {
   bool found = false;
   for (unsigned rank = 0; rank < state_->ranks; ++rank) {

@@ -3,11 +3,12 @@
 // Ranks take turns: what their kernels do to each other is the same in every run with the same seed.
 //
 // The executors of all ranks share a few words of memory, whose file the launcher names in
-// VIRTUAL_ROCM_LOCKSTEP. One executor at a time has the turn and runs one round of its waves; then a generator
-// that all share says who is next. Ranks whose kernels take turns are *members*. When a rank may join must not
-// depend on how fast its host code is, so ranks join together, when all members have left (their kernels ended)
-// or none of them can move; and then every rank that still lives is waited for. One that stays in host code
-// longer than Knobs::lockstep_patience is left out, and this is said, because the run may not repeat.
+// VIRTUAL_ROCM_LOCKSTEP. One executor at a time has the turn and runs one round of its waves; then a
+// generator that all share says who is next. Ranks whose kernels take turns are *members*. When a rank may
+// join must not depend on how fast its host code is, so ranks join together, when all members have left
+// (their kernels ended) or none of them can move; and then every rank that still lives is waited for. One
+// that stays in host code longer than Knobs::lockstep_patience is left out, and this is said, because the run
+// may not repeat.
 //
 // Each rank holds a lock of the system on a byte of the file. It goes when the process does, in whatever way,
 // and so the others learn of it.
