@@ -30,7 +30,7 @@ class Cell:
         verdict: of the lane that says most; None if there is no result.
         record: that lane's record.
         records: of all lanes.
-        before: verdict on the wheel before, if that changed; `not_run` too where there is none.
+        before: verdict on the wheel before, if that changed.
     """
 
     requirement: Requirement
@@ -199,8 +199,8 @@ class Grid:
 
 
 def _changed(before: Cell, after: Cell) -> bool:
-    """True if the verdict is another. That nobody looked is no change, but what was found after that is one."""
-    return after.verdict not in _SILENT and before.verdict != after.verdict
+    """True if the verdict is another. What nobody found out, before or after, is no change."""
+    return after.verdict not in _SILENT and before.verdict not in _SILENT and before.verdict != after.verdict
 
 
 def build_grid(inputs: ReportInputs) -> Grid:
@@ -224,6 +224,6 @@ def build_grid(inputs: ReportInputs) -> Grid:
             cell, earlier = plain.cell(requirement, wheel), plain.cell(requirement, before)
             if _changed(earlier, cell):
                 cells[requirement.id, wheel.sha256] = Cell(
-                    requirement, wheel, cell.verdict, cell.record, cell.records, earlier.verdict or Verdict.NOT_RUN
+                    requirement, wheel, cell.verdict, cell.record, cell.records, earlier.verdict
                 )
     return Grid(inputs, cells)

@@ -191,6 +191,15 @@ def test_a_change_is_marked_against_the_same_python_and_silence_is_none() -> Non
     assert changed == {"CFG-2/1.2.0@cp310": Verdict.UNSUPPORTED}
 
 
+def test_what_a_lane_could_not_show_before_has_not_changed() -> None:
+    def verdict(number: int) -> Verdict:
+        wheel, requirement = WHEELS[number // len(REQUIREMENTS)], REQUIREMENTS[number % len(REQUIREMENTS)]
+        return Verdict.NOT_RUN if (requirement, wheel.label) == ("OVF-1", "1.1.1@cp310") else Verdict.PASS
+
+    grid = build_grid(make_inputs(verdict))
+    assert [cell.anchor for wheel in grid.inputs.stable for cell in grid.column(wheel) if cell.before] == []
+
+
 @pytest.mark.parametrize(("failing", "expected"), [("04", 2), ("never", 1)])
 def test_nightlies_are_cut_where_a_verdict_changes_and_nowhere_else(failing: str, expected: int) -> None:
     def verdict(number: int) -> Verdict:
