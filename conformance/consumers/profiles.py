@@ -239,8 +239,8 @@ CONSUMERS: tuple[Consumer, ...] = (
         arguments=_aiter,
         requirement="CFG-12",
         remarks=(
-            "its own test hands the weights that it dispatched to combine, not those that it received: where more rows arrive than "
-            "it sent, the kernel reads past them, and what comes back as weights means nothing",
+            "its own test hands the weights that it dispatched to combine, not those that it received",
+            "so where more rows arrive than it sent, the kernel reads past them, and the weights that come back mean nothing",
         ),
         situations=(
             Situation(
