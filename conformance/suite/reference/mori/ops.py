@@ -65,6 +65,12 @@ def _gather(value: Any) -> list[Any]:
     return found
 
 
+def _rows_or_zeros(weights: Any, rows: int) -> Any:
+    """The first rows. A caller may hand over fewer, and a device then reads whatever lies behind: here, zeros."""
+    missing = max(0, rows - int(weights.shape[0]))
+    return torch.cat([weights[:rows], torch.zeros(missing, weights.shape[1], dtype=weights.dtype)])
+
+
 class EpDispatchCombineOp:
     def __init__(self, config: EpDispatchCombineConfig) -> None:
         if config.quant_type not in _QUANT_TYPES:
@@ -193,7 +199,9 @@ class EpDispatchCombineOp:
         semantics.check_ids(int(indices.shape[0]), self._dispatched)
         sources = self._sources if routing is None else routing.sources
         rows = len(sources)
-        returned: list[Returned] = _gather(Returned(sources, input[:rows], None if weights is None else weights[:rows]))
+        returned: list[Returned] = _gather(
+            Returned(sources, input[:rows], None if weights is None else _rows_or_zeros(weights, rows))
+        )
         out = torch.zeros(config.max_num_inp_token_per_rank, config.hidden_dim, dtype=input.dtype)
         kept = torch.zeros(max(config.max_num_inp_token_per_rank, semantics.capacity()), config.num_experts_per_token)
         out_weights = kept[: config.max_num_inp_token_per_rank]
