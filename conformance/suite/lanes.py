@@ -152,7 +152,7 @@ def virtual_variables(packages: tuple[Path, ...], launcher_path: Path | None = N
 
 @lru_cache(maxsize=4)
 def device_compiler_digest(launcher_path: Path | None = None) -> str:
-    """Changes with whatever the virtual GPU compiles kernels with. A wheel keeps what it has compiled and does not look at that."""
+    """Changes with whatever the virtual GPU compiles kernels with: a wheel keeps what it has compiled and does not look."""
     if launcher_path is None:
         spec = importlib.util.find_spec("virtual_rocm")
         if spec is None or spec.origin is None:
