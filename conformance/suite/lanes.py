@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import shlex
 import subprocess
@@ -20,6 +22,7 @@ __all__ = [
     "Lane",
     "LaneError",
     "Torchrun",
+    "device_compiler_digest",
     "plain_lane",
     "rocm_lane",
     "virtual_lane",
@@ -145,6 +148,22 @@ def virtual_variables(packages: tuple[Path, ...], launcher_path: Path | None = N
         variables[name] = "".join(shlex.split(value))
     too_new = next((line for line in said if _TOO_NEW in line), "")
     return VirtualVariables(variables, too_new.removeprefix("virtual_rocm: "))
+
+
+@lru_cache(maxsize=4)
+def device_compiler_digest(launcher_path: Path | None = None) -> str:
+    """Changes with whatever the virtual GPU compiles kernels with: a wheel keeps what it has compiled and does not look."""
+    if launcher_path is None:
+        spec = importlib.util.find_spec("virtual_rocm")
+        if spec is None or spec.origin is None:
+            return "none"
+        launcher_path = Path(spec.origin).parent.parent
+    digest = hashlib.sha256()
+    for folder in ("compiler", "device", "include"):
+        for file in sorted((launcher_path / "virtual_rocm" / folder).rglob("*")):
+            if file.suffix in (".py", ".h", ".hpp", ".cpp"):
+                digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def _platlib(python: str) -> Path:

@@ -19,7 +19,15 @@ from conformance.journal import Journal, journal_path
 from conformance.judging import Finding
 from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS
-from conformance.suite.lanes import Lane, LaneError, Torchrun, rocm_lane, virtual_lane, virtual_variables
+from conformance.suite.lanes import (
+    Lane,
+    LaneError,
+    Torchrun,
+    device_compiler_digest,
+    rocm_lane,
+    virtual_lane,
+    virtual_variables,
+)
 from conformance.suite.launch import Job, Outcome, play_jobs
 from conformance.suite.recording import cases_for, record_outcomes
 from conformance.suite.rocm import find_gpus
@@ -183,7 +191,7 @@ class Measurement:
                 str(environment.python),
                 packages=(environment.packages,),
                 launcher_path=project_folder(),
-                jit_cache=environment.jit_cache,
+                jit_cache=environment.jit_cache / device_compiler_digest(project_folder()),
                 torchrun=self._setup.torchrun,
             )
         except LaneError as error:

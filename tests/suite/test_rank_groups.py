@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from conformance.suite.case_list import CASES
-from conformance.suite.lanes import Lane, Torchrun, plain_lane, virtual_lane
+from conformance.suite.lanes import Lane, Torchrun, device_compiler_digest, plain_lane, virtual_lane
 from conformance.suite.launch import Job, play_jobs, run_jobs
 from conformance.suite.measuring import project_folder
 from conformance.suite.rank_groups import PROGRAM, ForkingStarter, StartError, TorchrunStarter, end_group
@@ -109,6 +109,18 @@ def test_an_interpreter_without_torch_is_our_own_fault(tmp_path: Path) -> None:
     (outcome,) = run_jobs([JOBS[0]], Lane("plain", str(fake)))
     assert outcome.kind == "engine_error"
     assert "cannot play cases: No module named torch" in outcome.message
+
+
+def test_what_a_wheel_compiled_does_not_outlive_the_compiler(tmp_path: Path) -> None:
+    header = tmp_path / "virtual_rocm" / "include" / "hip" / "hip_runtime.h"
+    header.parent.mkdir(parents=True)
+    digests = []
+    for text in ("one", "two", "one"):
+        header.write_text(text)
+        device_compiler_digest.cache_clear()
+        digests.append(device_compiler_digest(tmp_path))
+    device_compiler_digest.cache_clear()
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_torchrun_shares_ranks_over_nodes(tmp_path: Path) -> None:
