@@ -284,7 +284,12 @@ def test_an_unknown_requirement_is_answered_with_those_that_there_are() -> None:
 def test_the_suite_revision_follows_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     import conformance.catalogue as catalogue
 
+    suite_revision.cache_clear()
     before = suite_revision()
     text: Callable[[], str] = catalogue._text
     monkeypatch.setattr(catalogue, "_text", lambda: text() + "\n# another\n")
-    assert suite_revision() != before
+    suite_revision.cache_clear()
+    try:
+        assert suite_revision() != before
+    finally:
+        suite_revision.cache_clear()

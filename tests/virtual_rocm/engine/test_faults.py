@@ -185,8 +185,8 @@ def test_a_register_used_before_its_load_was_waited_for(
     ending = device.run("faults", *commands, check_waits=1).endings[0]
     assert ending.completed != bool(bad), ending.report
     if bad:
-        said = rf"[vs]\d+ is ({use}) while `(.*load.*|ds_read.*)` may be under way: no s_waitcnt {counter}"
-        assert re.search(said, ending.report)
+        text = rf"[vs]\d+ is ({use}) while `(.*load|ds_read).*` may be under way: no s_waitcnt {counter}"
+        assert re.search(text, ending.report), ending.report
         assert "faults.hip:" in ending.report
 
 

@@ -37,8 +37,8 @@ def check_symbols(inputs: Iterable[WheelInputs]) -> bool:
                 wanted.setdefault(symbol, []).append(item.wheel.label)
     missing = {symbol: labels for symbol, labels in sorted(wanted.items()) if symbol not in given()}
     print(f"symbols: {len(wanted)} are taken from the ROCm runtime, {len(missing)} of them are not there")
-    for (library, name, version), labels in missing.items():
-        print(f"  {name}@{version} of {library}: {', '.join(sorted(set(labels)))}")
+    for (runtime, name, version), labels in missing.items():
+        print(f"  {name}@{version} of {runtime}: {', '.join(sorted(set(labels)))}")
     return not missing
 
 
