@@ -153,7 +153,7 @@ def test_filters_leave_what_was_asked_for(page: Any) -> None:
         return [row.get_attribute("data-id") for row in found if row.is_displayed()]
 
     every = rows()
-    page.find_element(By.NAME, "text").send_keys("intranodell")
+    page.find_element(By.NAME, "text").send_keys("intranodell asserts")
     assert rows() == ["OVF-2"]
     page.find_element(By.NAME, "text").clear()
     page.find_element(By.NAME, "text").send_keys(" ")
