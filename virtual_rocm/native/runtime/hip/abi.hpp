@@ -101,17 +101,21 @@ hipError_t& last_error();
 /// Logs why a call fails, and keeps the code for hipGetLastError.
 hipError_t failed(const char* function, ErrorCode code, const char* reason);
 
+/// Whether a call may have waited for kernels, so that their faults are its own answer. What only queues work
+/// tells of faults that were there before it; its own kernel's fault is told by the next call that waits.
+enum class Answer { with_faults_since, of_the_call_alone };
+
 /// The body of every API function: `body` throws what goes wrong. After a fault on the device no call does
 /// anything.
-template <typename Body>
+template <Answer answer = Answer::with_faults_since, typename Body>
 hipError_t call(const char* function, Body&& body) noexcept {
   if (const ErrorCode sticky = sticky_error(); sticky != ErrorCode::success)
     return last_error() = static_cast<hipError_t>(sticky);
   try {
     body();
-    // The call may have waited for the kernel that faulted.
-    if (const ErrorCode sticky = sticky_error(); sticky != ErrorCode::success)
-      return last_error() = static_cast<hipError_t>(sticky);
+    if constexpr (answer == Answer::with_faults_since)
+      if (const ErrorCode sticky = sticky_error(); sticky != ErrorCode::success)
+        return last_error() = static_cast<hipError_t>(sticky);
     return static_cast<hipError_t>(ErrorCode::success);
   } catch (const HipError& error) {
     return failed(function, error.code(), error.what());
