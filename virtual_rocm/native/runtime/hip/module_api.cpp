@@ -132,7 +132,7 @@ VIRTUAL_ROCM_HIP hipError_t hipModuleLaunchKernel(hipFunction_t function, unsign
                                                   unsigned grid_z, unsigned block_x, unsigned block_y,
                                                   unsigned block_z, unsigned lds, hipStream_t stream,
                                                   void** parameters, void** extra) {
-  return call<Answer::of_the_call_alone>("hipModuleLaunchKernel", [&] {
+  return call<hip::Answer::of_the_call_alone>("hipModuleLaunchKernel", [&] {
     launch(modules().kernel(function_of(function)), {grid_x, grid_y, grid_z}, {block_x, block_y, block_z},
            lds, stream, parameters, extra);
   });
@@ -222,7 +222,7 @@ VIRTUAL_ROCM_HIP hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* bl
 
 VIRTUAL_ROCM_HIP hipError_t hipLaunchKernel(const void* function, dim3 grid, dim3 block, void** parameters,
                                             std::size_t lds, hipStream_t stream) {
-  return call<Answer::of_the_call_alone>("hipLaunchKernel", [&] {
+  return call<hip::Answer::of_the_call_alone>("hipLaunchKernel", [&] {
     launch(modules().kernel_of(function), {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, lds, stream,
            parameters, nullptr);
   });
