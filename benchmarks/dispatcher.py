@@ -24,8 +24,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
-import torch.distributed as dist
+try:
+    import torch
+    import torch.distributed as dist
+except ModuleNotFoundError as error:
+    raise SystemExit("benchmarks/dispatcher.py needs torch and numpy: run it with a Python that has them") from error
 
 from moriep import MoriEPDispatcher
 from moriep.configuration import ModelDescription
