@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -28,6 +29,10 @@ __all__ = [
     "virtual_lane",
     "virtual_variables",
 ]
+
+_PROJECT = Path(__file__).resolve().parents[2]
+# Where an interpreter keeps its own modules and those that are installed.
+_LIBRARY = re.compile(r"(?:/[^/\s\"']+)+/lib/python3\.\d+/(?:site-packages/)?")
 
 # The folder that holds the fake `mori`.
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -98,9 +103,10 @@ class Lane:
 
     def readable(self, line: str) -> str:
         """A line of a rank without what differs from machine to machine."""
-        for folder in (*self.module_path, *self.folders):
+        compiled = self.variables.get("MORI_JIT_CACHE_DIR")
+        for folder in (*self.module_path, *self.folders, _PROJECT, *([compiled] if compiled else ())):
             line = line.replace(f"{folder}{os.sep}", "")
-        return line
+        return _LIBRARY.sub("", line)
 
     def with_torchrun(self, torchrun: Torchrun | None) -> Lane:
         return replace(self, torchrun=torchrun)

@@ -149,3 +149,19 @@ def test_what_a_requirement_does_not_speak_about_starts_nothing(tmp_path: Path) 
     requirements = select_requirements(["MEM-1"], "virtual")
     with Measurement(old, "virtual", requirements, Setup(tmp_path)) as measurement:
         assert measurement.record("MEM-1").verdict is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f"  at {PROJECT}/virtual_rocm/include/hip/sync.h:58 in f", "  at virtual_rocm/include/hip/sync.h:58 in f"),
+        ('File "/a/base/lib/python3.10/site-packages/torch/x.py", line 1', 'File "torch/x.py", line 1'),
+        ('File "/b/lib/python3.12/asyncio/base.py", line 1', 'File "asyncio/base.py", line 1'),
+        ("cached: /c/kernels/gfx942/ep.hsaco", "cached: gfx942/ep.hsaco"),
+        ("/c/wheel/mori/ops.py:3", "mori/ops.py:3"),
+        ("the wheel's own: /build/mori/src/x.cpp:101", "the wheel's own: /build/mori/src/x.cpp:101"),
+    ],
+)
+def test_what_ranks_say_names_no_folder_of_this_machine(line: str, told: str) -> None:
+    lane = RankLane("virtual", "python", (Path("/c/wheel"),), {"MORI_JIT_CACHE_DIR": "/c/kernels"})
+    assert lane.readable(line) == told
