@@ -128,6 +128,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=DRIVER)
+def ranks(session: nox.Session) -> None:
+    """The tests that need torch, which the others skip: every broken implementation, the dispatcher between ranks."""
+    install(session, "test")
+    session.install("torch", "numpy")
+    session.run("pytest", "-n", "2", *(session.posargs or ["tests/suite", "tests/moriep"]))
+
+
+@nox.session(python=DRIVER)
 def device(session: nox.Session) -> None:
     """The virtual GPU: its native part is built, its tests run. Arguments go to pytest."""
     need_compiler(session)
