@@ -156,6 +156,16 @@ def summary(case, world, observations):
     return "pass (" + ", ".join(parts) + " ms)"
 
 
+# What an overflow is told by: the kernel's own assertion (up to 1.2.2), or the bounds check of the virtual GPU.
+TOLD = ("Total recv token overflow", "out-of-bounds access")
+
+
+def told(lines):
+    """The report of an overflow, from its first line on; empty if it went unnoticed."""
+    first = next((index for index, line in enumerate(lines) if any(sign in line for sign in TOLD)), len(lines))
+    return lines[first:]
+
+
 def play(name, python, folder, options):
     """The cases on one wheel, printed as rows of a table; whether all went as they must."""
     good = True
@@ -165,14 +175,17 @@ def play(name, python, folder, options):
     worlds = [(2, [OVERFLOW])] if options.overflow else [(int(w), CASES[int(w)]) for w in options.worlds.split(",")]
     for world, cases in worlds:
         result, observations, others = launch(python, folder, world, cases, environment, options.deadline)
+        report = told(others) if options.overflow else others[-30:]
         for case in cases:
             cell = summary(case, world, observations)
-            good &= cell.startswith("pass")
+            if options.overflow:
+                cell = next((sign for sign in TOLD if report and sign in report[0]), f"not noticed: {cell}")
+                good &= bool(report)
+            else:
+                good &= cell.startswith("pass")
             print(f"| {name} | {case['name']} | {cell} |", flush=True)
         if not result.ok:
-            print("\n".join(["", "```", *others[-30:], *map(str, result.ranks), "```", ""]), flush=True)
-        if options.overflow:
-            good = any("rank 0: " in line or "Assertion" in line for line in others)
+            print("\n".join(["", "```", *report[:30], *map(str, result.ranks), "```", ""]), flush=True)
         if options.json:
             with options.json.open("a") as file:
                 record = {"version": name, "world": world, "ok": result.ok, "seconds": result.seconds}
