@@ -33,6 +33,7 @@ from conformance.suite.observations import (
     progress_name,
     write_observation,
 )
+from conformance.suite.waiting import meets, wait_before
 
 __all__ = ["DEVICE_LOST", "main"]
 
@@ -69,9 +70,10 @@ class _Player:
         self._received_ids: Any = None
 
     def say(self, step: str) -> None:
-        """Leave a note for whoever finds this rank hanging."""
+        """Leave a note for whoever finds this rank hanging; be late for the step, if this rank is to be."""
         self.step = step
         self._progress.write_text(f"{self.case.name}: {step}\n", encoding="utf-8")
+        wait_before(step, self.rank)
 
     def construct(self) -> None:
         import mori
@@ -248,7 +250,8 @@ class _Player:
         new_weights[:valid] = weights_for_combine(self.rank, seen.weights[:valid])
         given_weights = torch.from_numpy(new_weights).to(self.device.name)
         self.device.synchronize()
-        dist.barrier()
+        if meets("inputs"):
+            dist.barrier()
         arguments: tuple[Any, ...] = (given, given_weights, self._ids)
         named: dict[str, Any] = {}
         if case.calls is not None:
@@ -306,7 +309,7 @@ class _Player:
             self.guard = GuardedCase(self.case, self.device)
         else:
             self.construct()
-        _all_through()
+        _all_through(meeting=meets("construct"))
         for data, step in self.case.steps:
             self.say(f"{step} of data set {data}")
             if step.startswith("guarded"):
@@ -315,8 +318,9 @@ class _Player:
                 self.combine(data, step)
             else:
                 self.dispatch(data, step)
-            _all_through()
+            _all_through(meeting=meets(step))
         self.say("done")
+        _all_through()
 
     def observation(self, outcome: str, message: str, seconds: float) -> Observation:
         guards: tuple[GuardObservation, ...] = ()
@@ -337,12 +341,14 @@ class _Player:
         )
 
 
-def _all_through(failed: bool = False) -> None:
-    """Meet all ranks after a step; if one of them did not get through it, no rank goes on.
+def _all_through(failed: bool = False, *, meeting: bool = True) -> None:
+    """Meet all ranks after a step; if one of them did not get through it, no rank goes on. Nothing if there is no meeting.
 
     Raises:
         _Others: another rank failed.
     """
+    if not meeting:
+        return
     flag = torch.tensor([int(failed)], dtype=torch.int32)
     dist.all_reduce(flag, op=dist.ReduceOp.MAX)
     if int(flag[0]) and not failed:
