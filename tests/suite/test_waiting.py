@@ -30,7 +30,9 @@ def test_variables_of_a_group_hold_for_its_jobs_and_no_others() -> None:
 @needs_torch
 def test_ranks_that_come_late_and_never_meet_are_right() -> None:
     waits = json.dumps([[1, "construct", 0.3], [0, "combine", 0.2]])
-    (outcome,) = run_jobs([Job(CASES["uniform"].with_(dirty=False), {WAITS: waits, MEETINGS: "none"})], plain_lane(PYTHON))
+    (outcome,) = run_jobs(
+        [Job(CASES["uniform"].with_(dirty=False), {WAITS: waits, MEETINGS: "none"})], plain_lane(PYTHON)
+    )
     assert (outcome.kind, judge("CMB-4", {"registered-buffer": outcome}).verdict) == ("finished", Verdict.PASS)
 
 
@@ -41,7 +43,9 @@ def test_a_refusal_of_ranks_that_do_not_meet_is_one_all_the_same() -> None:
     assert [outcome.kind for outcome in outcomes] == ["refused", "finished"]
 
 
-@pytest.mark.parametrize(("asked", "step", "expected"), [("", "construct", True), ("none", "x", False), ("a,b", "b", True)])
+@pytest.mark.parametrize(
+    ("asked", "step", "expected"), [("", "construct", True), ("none", "x", False), ("a,b", "b", True)]
+)
 def test_ranks_meet_unless_they_are_told_not_to(
     monkeypatch: pytest.MonkeyPatch, asked: str, step: str, expected: bool
 ) -> None:
