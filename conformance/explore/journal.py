@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an exploration saw, one line for each trial: enough to say what was covered, for situations are made again from the seed."""
+"""What an exploration saw, a line for each trial: enough to say what was covered, as situations are made again from the seed."""
 
 from __future__ import annotations
 
