@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conformance.catalogue import DEPTHS, KERNEL_TYPES
 from conformance.command_line import run_command
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nodes", type=int, default=1, help="machines that share the ranks, with --torchrun")
     group.add_argument("--processes", type=int, metavar="N", help="wheels at once (default: one for each core)")
     group.add_argument(
+        "--depth",
+        choices=DEPTHS,
+        default="standard",
+        help="quick: IntraNode, minutes; standard (default): every kernel type; deep: up to 16 ranks on every shape of nodes",
+    )
+    group.add_argument(
+        "--kernel-type",
+        action="append",
+        default=[],
+        choices=KERNEL_TYPES,
+        metavar="TYPE",
+        help=f"judge for this one only; may be repeated: {', '.join(KERNEL_TYPES)}",
+    )
+    group.add_argument(
         "--case-deadline", type=float, default=240.0, metavar="SECONDS", help="for one case (default: 240)"
     )
 
@@ -57,6 +72,8 @@ def _measuring(parsed: argparse.Namespace) -> Measuring:
         nodes=parsed.nodes,
         processes=parsed.processes,
         deadline=parsed.case_deadline,
+        depth=parsed.depth,
+        kernel_types=tuple(parsed.kernel_type),
     )
 
 
