@@ -18,7 +18,7 @@ from packaging.version import Version
 from conformance.errors import ConformanceError
 from conformance.suite.cases import Case
 from conformance.suite.encoding import DTYPE_SIZES
-from conformance.suite.oracle import expected_count
+from conformance.suite.oracle import make_world
 
 __all__ = [
     "HEAPS",
@@ -99,14 +99,18 @@ _DIMENSIONS = (
     Dimension("pattern", ("uniform", "skewed", "all_to_one", "same_rank", "dropped", "out_of_range")),
     # 33 and 100 are not whole 16-byte vectors of any dtype, 72 is an odd multiple of one.
     Dimension("hidden", (64, 72, 100, 33, 512, 2048, 7168)),
-    Dimension("dtype", ("bfloat16", "float32", "float8_e4m3fnuz", "float8_e4m3fn")),
+    Dimension("hidden_in_use", ("all", "half")),
+    Dimension("dtype", ("bfloat16", "float32", "float8_e4m3fnuz", "float8_e4m3fn", "float4_e2m1fn_x2")),
+    Dimension("quant_type", ("none", "fp8_direct_cast", "fp8_blockwise")),
     Dimension("scales", tuple(_SCALES)),
     Dimension("cap", ("zero", "absent", "exact", "spare", "below", "above")),
     Dimension("block_num", (8, 1, 2, 5, 80, 256)),
     Dimension("warps_per_block", (4, 1, 2, 3, 8, 16)),
+    Dimension("rdma_blocks", ("half", "one", "most")),
     Dimension("input", ("external", "registered")),
     Dimension("play", ("round_trip", "routing", "replay")),
     Dimension("rounds", (1, 2, 3)),
+    Dimension("meetings", ("each_step", "none")),
     Dimension("heap", tuple(HEAPS)),
 )
 
@@ -151,6 +155,14 @@ def _many_are_few(situation: Situation) -> bool:
     return int(situation["most_tokens"]) > 1 or situation["tokens"] in ("most", "one_sender", "none")
 
 
+def _quantises(situation: Situation) -> bool:
+    if situation["quant_type"] == "none":
+        return True
+    # Blocks of a wide row take minutes to compile and to run here.
+    short = situation["quant_type"] != "fp8_blockwise" or int(situation["hidden"]) <= 512
+    return situation["dtype"] != "float32" and situation["input"] == "external" and short
+
+
 _CONSTRAINTS = (
     Constraint(
         ("world_size", "gpus_per_node"),
@@ -166,6 +178,19 @@ _CONSTRAINTS = (
         ("world_size", "most_tokens", "top_k", "hidden", "dtype"),
         f"more than {_MOST_BYTES} bytes on the move take minutes on the virtual GPU",
         _short_enough,
+    ),
+    Constraint(
+        ("quant_type", "dtype", "input", "hidden"),
+        "what is quantised is combined in bfloat16, from an external buffer",
+        _quantises,
+    ),
+    Constraint(
+        ("dtype", "hidden", "hidden_in_use"),
+        "two fp4 values share a byte; a call brings at least 8 values",
+        lambda situation: (
+            situation["dtype"] != "float4_e2m1fn_x2"
+            or int(situation["hidden"]) % (4 if situation["hidden_in_use"] == "half" else 2) == 0
+        ),
     ),
     Constraint(("cap", "most_tokens", "tokens", "pattern"), "not enough arrives for a cap below it", _can_overflow),
     Constraint(("most_tokens", "tokens"), "with M = 1 the other numbers of tokens are the same", _many_are_few),
@@ -196,6 +221,16 @@ def space_for(kernel_type: str, version: str) -> Space:
         ">=1.2.1.dev20260609", prereleases=True
     ):
         factors["play"] = ("round_trip",)
+    quant_types = ["none"]
+    if kernel_type in ("IntraNode", "IntraNodeLL"):
+        quant_types.append("fp8_direct_cast")
+    if (kernel_type in ("IntraNode", "IntraNodeLL") and known >= Version("1.2.0")) or (
+        kernel_type == "AsyncLL" and known >= Version("1.2.2")
+    ):
+        quant_types.append("fp8_blockwise")
+    factors["quant_type"] = tuple(quant_types)
+    if kernel_type not in _ACROSS_NODES:
+        factors["rdma_blocks"] = ("half",)
     if kernel_type in _ACROSS_NODES:
         constraints += [
             Constraint(
@@ -204,9 +239,14 @@ def space_for(kernel_type: str, version: str) -> Space:
                 lambda situation: _gpus(situation) < int(situation["world_size"]),
             ),
             Constraint(
-                ("block_num",),
-                "half of the blocks serve the network, so there are at least two",
+                ("block_num", "rdma_blocks"),
+                "some of the blocks serve other nodes, so there are at least two",
                 lambda situation: int(situation["block_num"]) >= 2,
+            ),
+            Constraint(
+                ("world_size", "gpus_per_node", "top_k"),
+                "combine has room for as many nodes as a token has experts, and does not look (see docs/explored.md)",
+                lambda situation: int(situation["top_k"]) * _gpus(situation) >= int(situation["world_size"]),
             ),
         ]
     if kernel_type == "IntraNodeLL" and known in SpecifierSet("<1.2.2", prereleases=True):
@@ -237,6 +277,13 @@ def _tokens(situation: Situation, seed: int) -> tuple[tuple[int, ...], ...]:
     return ((count,) * ranks,)
 
 
+def _rdma_blocks(situation: Situation, kernel_type: str) -> int | None:
+    """Of the blocks of an inter-node kernel, those that serve other nodes; None for what the suite takes by itself."""
+    if kernel_type not in _ACROSS_NODES or situation["rdma_blocks"] == "half":
+        return None
+    return 1 if situation["rdma_blocks"] == "one" else int(situation["block_num"]) - 1
+
+
 def _cap(situation: Situation, case: Case) -> int | None:
     """`max_total_recv_tokens`, from what arrives at the rank where most does."""
     choice, ranks = situation["cap"], case.world_size
@@ -245,8 +292,9 @@ def _cap(situation: Situation, case: Case) -> int | None:
     if choice == "above":
         return ranks * case.most_tokens + ranks + 1
     # Routing does not depend on the width of the payload.
-    narrow = case.with_(hidden=4, dtype="float8_e4m3fn", scale_dim=0)
-    need = max(expected_count(narrow, rank, data) for data in range(case.data_sets) for rank in range(ranks))
+    narrow = case.with_(hidden=4, hidden_in_use=None, dtype="float8_e4m3fn", scale_dim=0)
+    world = make_world(narrow)
+    need = max(len(world.expected(data, rank)) for data in range(case.data_sets) for rank in range(ranks))
     if choice == "below":
         return max(1, (-(-need // ranks) - 1) * ranks)
     return max(1, need + (1 if choice == "spare" else 0))
@@ -259,7 +307,7 @@ def make_case(situation: Situation, *, name: str, kernel_type: str, seed: int) -
         item: situation[item]
         for item in (
             *("world_size", "most_tokens", "hidden", "top_k", "experts_per_rank", "dtype", "pattern", "play", "rounds"),
-            *("block_num", "warps_per_block"),
+            *("block_num", "warps_per_block", "quant_type"),
         )
     }
     case = Case(
@@ -267,7 +315,10 @@ def make_case(situation: Situation, *, name: str, kernel_type: str, seed: int) -
         tokens=_tokens(situation, seed),
         target=seed % int(situation["world_size"]),
         gpus_per_node=_gpus(situation),
+        rdma_block_num=_rdma_blocks(situation, kernel_type),
+        hidden_in_use=int(situation["hidden"]) // 2 if situation["hidden_in_use"] == "half" else None,
         external_input=situation["input"] == "external",
+        barriers=situation["meetings"] == "each_step",
         kernel_type=kernel_type,
         scale_dim=scale_dim,
         scale_type_size=scale_type_size,

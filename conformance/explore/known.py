@@ -8,7 +8,7 @@ something goes wrong, a case that comes out right is a finding too: then this ta
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -85,10 +85,10 @@ def _overflows(world: World, _: BufferLayout) -> bool:
     )
 
 
-def _shape(case: Case) -> DispatchShape:
+def _shape(case: Case, hidden: int) -> DispatchShape:
     return DispatchShape(
         world_size=case.world_size,
-        hidden_dim=case.hidden,
+        hidden_dim=hidden,
         scale_dim=case.scale_dim,
         scale_type_size=case.scale_type_size,
         max_token_type_size=max(DTYPE_SIZES[case.dtype], DTYPE_SIZES[case.combine_dtype]),
@@ -105,9 +105,14 @@ def _shape(case: Case) -> DispatchShape:
 def _stages_outside(world: World, layout: BufferLayout) -> bool:
     """Combine from an external buffer writes row receiver × M + token of the sender's staging buffer."""
     case = world.case
-    staging = combine_staging(_shape(case), layout, external_input=case.external_input, weights=True)
-    if staging is None:
+    buffer, moved = (
+        combine_staging(_shape(case, hidden), layout, external_input=case.external_input, weights=True)
+        for hidden in (case.hidden, case.width)
+    )
+    if buffer is None or moved is None:
         return False
+    # Calls may bring fewer values than the configuration has: rows are then closer together.
+    staging = replace(buffer, row_bytes=moved.row_bytes)
     for data, ranks in enumerate(world.inputs):
         for rank, inputs in enumerate(ranks):
             last = [0] * case.world_size

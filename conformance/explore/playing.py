@@ -41,7 +41,7 @@ class Trial:
     def job(self) -> Job:
         variables = {**dict(self.variables), **self.schedule.case_variables(self.case.world_size)}
         # Filling buffers between rounds is a meeting too.
-        case = self.case if self.schedule.meets else self.case.with_(dirty=False)
+        case = self.case if self.schedule.meets else self.case.with_(dirty=False, barriers=False)
         return Job(case, variables, {"MORI_SHMEM_MODE": HEAPS[self.heap], **self.schedule.group_variables()})
 
 

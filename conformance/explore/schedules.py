@@ -56,6 +56,7 @@ class Schedule:
         if self.waits:
             found[WAITS] = json.dumps([[rank % world_size, step, seconds] for rank, step, seconds in self.waits])
         if not self.meets:
+            # Not even after the constructor.
             found[MEETINGS] = "none"
         return found
 

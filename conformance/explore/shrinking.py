@@ -105,7 +105,10 @@ def _cases(case: Case) -> Iterator[Case | None]:
     yield from _simpler(case, "gpus_per_node", None, case.world_size)
     yield from _numbers(case, "block_num", (1, 2, 8))
     yield from _numbers(case, "warps_per_block", (1, 2, 4))
+    yield from _simpler(case, "rdma_block_num", None, 1)
     yield from _simpler(case, "quant_type", "none")
+    yield from _simpler(case, "hidden_in_use", None)
+    yield from _simpler(case, "barriers", True)
     yield from _simpler(case, "target", 0)
     yield from _simpler(case, "dirty", False)
 
