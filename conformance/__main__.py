@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m conformance`: the runs behind the nox sessions: judge, lock, nightly, report."""
+"""`python -m conformance`: the runs behind the nox sessions: judge, explore, lock, nightly, report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conformance.catalogue import DEPTHS, KERNEL_TYPES
 from conformance.command_line import run_command
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nodes", type=int, default=1, help="machines that share the ranks, with --torchrun")
     group.add_argument("--processes", type=int, metavar="N", help="wheels at once (default: one for each core)")
     group.add_argument(
+        "--depth",
+        choices=DEPTHS,
+        default="standard",
+        help="quick: IntraNode, minutes; standard (default): every kernel type; deep: up to 16 ranks on every shape of nodes",
+    )
+    group.add_argument(
+        "--kernel-type",
+        action="append",
+        default=[],
+        choices=KERNEL_TYPES,
+        metavar="TYPE",
+        help=f"judge for this one only; may be repeated: {', '.join(KERNEL_TYPES)}",
+    )
+    group.add_argument(
         "--case-deadline", type=float, default=240.0, metavar="SECONDS", help="for one case (default: 240)"
     )
 
@@ -57,6 +72,8 @@ def _measuring(parsed: argparse.Namespace) -> Measuring:
         nodes=parsed.nodes,
         processes=parsed.processes,
         deadline=parsed.case_deadline,
+        depth=parsed.depth,
+        kernel_types=tuple(parsed.kernel_type),
     )
 
 
@@ -84,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--libraries", choices=("changes", "all"), default="changes", help="see `moriep survey --help`")
     run.add_argument("--json", action="store_true", help="print the verdicts as JSON too")
     _add_measuring(run)
+
+    from conformance.commands.explore_options import add_explore_options
+
+    add_explore_options(
+        actions.add_parser("explore", help="play situations that nobody listed, and make what fails small")
+    )
 
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
@@ -130,6 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 measuring=_measuring(parsed),
                 json_output=parsed.json,
             )
+        if parsed.action == "explore":
+            from conformance.commands.explore_options import run_explore
+
+            return run_explore(parsed)
         if parsed.action == "lock":
             from conformance.commands.lock import lock
 

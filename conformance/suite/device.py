@@ -59,6 +59,11 @@ class GuardedTensor:
         inside = self._block[_GUARD_BYTES : _GUARD_BYTES + self._raw.size]
         self.tensor = inside.view(dtype).reshape(raw.shape[0], columns)
 
+    def restore(self) -> None:
+        """Put the bytes back that it was made of."""
+        inside = self._block[_GUARD_BYTES : _GUARD_BYTES + self._raw.size]
+        inside.copy_(torch.from_numpy(self._raw))
+
     def observe(self) -> GuardObservation:
         """What of it was written to."""
         block = self._block.cpu().numpy()

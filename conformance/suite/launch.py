@@ -14,7 +14,7 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -47,10 +47,16 @@ _STALLS = ("deadlock", "nothing can progress", "no wave can progress")
 
 @dataclass(frozen=True)
 class Job:
-    """A case, and variables that hold for it only (which witness to be)."""
+    """A case, and how it is to be played.
+
+    Attributes:
+        variables: hold for this case only (which witness to be).
+        group: hold for the ranks from their start (the kind of heap, the order of turns); only jobs with equal ones share ranks.
+    """
 
     case: Case
     variables: Mapping[str, str]
+    group: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,21 +146,25 @@ def run_jobs(
 
 
 def play_jobs(
-    jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0
+    jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0, starter: Starter | None = None
 ) -> Generator[tuple[int, Outcome], None, None]:
     """The position of each job and what became of it, as it comes: those that share ranks first.
 
     Ranks go on playing while the caller looks at an outcome. Closing the generator ends them.
+
+    Args:
+        starter: of this lane, which stays open; None for one of the lane's own, closed at the end.
     """
-    shared: dict[int, list[int]] = {}
+    shared: dict[tuple[int, tuple[tuple[str, str], ...]], list[int]] = {}
     alone: list[list[int]] = []
     for number, job in enumerate(jobs):
         if job.case.alone:
             alone.append([number])
         else:
-            shared.setdefault(job.case.world_size, []).append(number)
+            shared.setdefault((job.case.world_size, tuple(sorted(job.group.items()))), []).append(number)
     batches = [*shared.values(), *alone]
-    starter = lane.starter()
+    own = starter is None
+    starter = starter or lane.starter()
     try:
         while batches:
             batch = batches.pop(0)
@@ -165,7 +175,8 @@ def play_jobs(
             if done < len(batch):
                 batches.insert(0, batch[done:])
     finally:
-        starter.close()
+        if own:
+            starter.close()
 
 
 def _play_batch(
@@ -181,7 +192,7 @@ def _play_batch(
             encoding="utf-8",
         )
         try:
-            group = starter.start(jobs, folder, world_size)
+            group = starter.start(jobs, folder, world_size, batch[0][1].group)
         except StartError as error:
             number, job = batch[0]
             yield number, Outcome(job.case, "engine_error", f"launcher: {error}", {}, (), _command(lane, job))

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from conformance.suite.rank_server import output_name
@@ -98,8 +99,13 @@ class Starter(ABC):
     """Starts groups of ranks, one after another."""
 
     @abstractmethod
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         """Start ranks that play the jobs.
+
+        Args:
+            variables: for these ranks, from their start.
 
         Raises:
             StartError: they cannot be started.
@@ -139,7 +145,9 @@ class SpawningStarter(Starter):
     def __init__(self, program: Sequence[str], environment: Mapping[str, str]) -> None:
         self._program, self._environment = list(program), dict(environment)
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         port = _free_port()
         processes: list[subprocess.Popen[bytes]] = []
         files = [folder / output_name(rank) for rank in range(world_size)]
@@ -157,7 +165,7 @@ class SpawningStarter(Starter):
                     processes.append(
                         subprocess.Popen(
                             [*self._program, str(jobs), str(folder)],
-                            env={**self._environment, **place},
+                            env={**self._environment, **variables, **place},
                             stdin=subprocess.DEVNULL,
                             stdout=output,
                             stderr=output,
@@ -210,14 +218,16 @@ class TorchrunStarter(Starter):
         command += [f"--nnodes={self._nodes}", "--max-restarts=0", *place]
         return [*command, str(PROGRAM), str(jobs), str(folder)]
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         file = folder / "output.torchrun"
         command = self.command(jobs, folder, world_size)
         try:
             with file.open("wb") as output:
                 process = subprocess.Popen(
                     command,
-                    env=self._environment,
+                    env={**self._environment, **variables},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -319,10 +329,18 @@ class ForkingStarter(Starter):
             raise StartError(f"{self._python} cannot play cases: {said[-1] if said else 'it says nothing'}")
         return self._process
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         process = self._serve()
         assert process.stdin is not None
-        request = {"jobs": str(jobs), "folder": str(folder), "world_size": world_size, "port": _free_port()}
+        request = {
+            "jobs": str(jobs),
+            "folder": str(folder),
+            "world_size": world_size,
+            "port": _free_port(),
+            "variables": dict(variables),
+        }
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
