@@ -21,9 +21,10 @@ from pathlib import Path
 import pytest
 
 from conformance.suite.case_list import CASES
+from conformance.suite.cases import Case
 from conformance.suite.lanes import Lane, Torchrun, device_compiler_digest, plain_lane, virtual_lane
 from conformance.suite.launch import Job, play_jobs, run_jobs
-from conformance.suite.measuring import project_folder
+from conformance.suite.measuring import project_folder, unplayable
 from conformance.suite.nodes import Follower, FollowError, announce
 from conformance.suite.rank_groups import PROGRAM, StartError, TorchrunStarter
 from tests.suite.test_witnesses import PYTHON, needs_torch
@@ -144,6 +145,25 @@ def test_torchrun_shares_ranks_over_nodes(tmp_path: Path) -> None:
         starter.command(tmp_path / "jobs.json", tmp_path, 3)
     with pytest.raises(StartError, match=r"2 nodes need a place to meet: .*--rdzv-endpoint=FIRST:29400"):
         TorchrunStarter("python", {}, nodes=2).command(tmp_path / "jobs.json", tmp_path, 4)
+
+
+@pytest.mark.parametrize(
+    ("world_size", "per_node", "gpus", "machines", "reason"),
+    [
+        (8, None, 8, 1, ""),
+        (8, None, 0, 1, ""),
+        (8, 4, 4, 2, ""),
+        (8, 2, 4, 2, ""),
+        (16, 8, 8, 1, "16 GPUs are needed, there are 8"),
+        (8, None, 4, 2, "the ranks of a node must share a machine: 1 of case cannot be spread over 2"),
+        (6, 2, 4, 2, "the ranks of a node must share a machine: 3 of case cannot be spread over 2"),
+    ],
+)
+def test_what_the_machines_cannot_play_says_why(
+    world_size: int, per_node: int | None, gpus: int, machines: int, reason: str
+) -> None:
+    case = Case("case", world_size=world_size, gpus_per_node=per_node, tokens=((1,) * world_size,))
+    assert unplayable(case, gpus, machines) == reason
 
 
 @pytest.fixture
