@@ -28,10 +28,10 @@ __all__ = ["Job", "Outcome", "OutcomeKind", "classify", "play_jobs", "run_jobs"]
 OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang", "crash", "engine_error"]
 
 # How long ranks may go on after one has failed, and how long they may take to end after the last case.
-_GRACE_SECONDS, _FINISH_SECONDS = 3.0, 20.0
+_GRACE_SECONDS, _FINISH_SECONDS = 1.0, 20.0
 _POLL_SECONDS = 0.01
-# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for them to compile one first.
-_STUCK_SECONDS = 30.0
+# When one rank has refused a step, the others may wait for it in a kernel, for ever; what they do meanwhile changes no verdict.
+_STUCK_SECONDS = 6.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
