@@ -30,7 +30,7 @@ OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang"
 # How long ranks may go on after one has failed, and how long they may take to end after the last case.
 _GRACE_SECONDS, _FINISH_SECONDS = 1.0, 20.0
 _POLL_SECONDS = 0.01
-# When one rank has refused a step, the others may wait for it in a kernel, for ever; what they do meanwhile changes no verdict.
+# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for the slower ones to refuse it too.
 _STUCK_SECONDS = 6.0
 _KEPT_LINES = 120
 
