@@ -136,8 +136,9 @@ def _module(toolchain: Toolchain, request: Request, source: Path) -> tuple[Modul
     return module, record
 
 
-# What AMD's hipcc adds, too: functions become part of their kernel, however large they are. In a function that is called,
-# clang 19 loses the address of dynamic LDS (it decides that nobody needs the number of the kernel before it lowers LDS).
+# Functions become part of their kernel, however large they are; AMD's hipcc added the same up to ROCm 6.1. In a function
+# that is called, clang 19 loses the address of dynamic LDS: it decides that nobody needs the number of the kernel before it
+# lowers LDS.
 _INLINE_ALL = ("-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false")
 
 
