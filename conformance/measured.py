@@ -43,6 +43,7 @@ class Measuring:
         nodes: machines that share the ranks.
         processes: wheels measured at once; None for one for each core.
         deadline: seconds for one case.
+        device_coverage: a folder for each wheel there gets what the virtual lane executes of its kernels.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Measuring:
     nodes: int = 1
     processes: int | None = None
     deadline: float = 240.0
+    device_coverage: Path | None = None
 
 
 def why_no_virtual_lane() -> str:
@@ -119,6 +121,8 @@ def _command(
         command.append("--fresh")
     if measuring.base is not None:
         command += ["--base-python", str(measuring.base)]
+    if measuring.device_coverage is not None:
+        command += ["--device-coverage", str(measuring.device_coverage.resolve())]
     if measuring.torchrun is not None:
         command.append(f"--torchrun={measuring.torchrun}")
     processes = min(measuring.processes or len(os.sched_getaffinity(0)), len(chosen) * len(lanes))
