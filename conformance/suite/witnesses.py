@@ -21,6 +21,7 @@ from conformance.verdicts import Verdict
 __all__ = ["ALONE", "LENIENT", "REFUSED", "WITNESSES", "WitnessResult", "run_witnesses"]
 
 CORRECT = "correct"
+_CALLED_DIFFERENTLY = ("InterNodeV1", "AsyncLL")
 # Computes as the correct one, and refuses nothing that a caller does wrong.
 LENIENT = "takes-whatever-it-is-given"
 # Consumers at fault: the correct implementation refuses what they do, which is the right answer and no pass.
@@ -145,10 +146,18 @@ class WitnessResult:
 
 
 def _judged(witness: str, everything: bool) -> list[tuple[str, str]]:
-    """What is judged: (requirement, kernel type). The correct one has to be right with every kernel type."""
+    """What is judged: (requirement, kernel type).
+
+    The correct one has to be right in everything; of the kernel types, which are all the same to it, with those that are called
+    differently or put ranks on several nodes.
+    """
     if witness == CORRECT:
         catalogue = [item for item in load_catalogue() if item.id in CHECKS]
-        return [item.key for item in aspects(catalogue, "deep")]
+        as_it_is = [(item.id, "") for item in catalogue]
+        return [
+            *as_it_is,
+            *(item.key for item in aspects(catalogue, "standard", _CALLED_DIFFERENTLY) if item.kernel_type),
+        ]
     return [(name, "") for name in (CHECKS if everything else [WITNESSES[witness]])]
 
 

@@ -87,7 +87,9 @@ class EpDispatchCombineOp:
         scale_bytes = config.scale_dim * config.scale_type_size
         self._scale_bytes = torch.zeros(self.semantics.scale_rows() * scale_bytes, dtype=torch.uint8)
         # A row of combine's input has room for everything that may come back with a token.
-        self._combine_input = torch.zeros(rows * (width + 8 * top_k + 4 + scale_bytes), dtype=torch.uint8)
+        self._combine_input = torch.zeros(
+            self.semantics.staging_rows() * (width + 8 * top_k + 4 + scale_bytes), dtype=torch.uint8
+        )
         self._count = torch.zeros(1, dtype=torch.int32)
         self._sources: tuple[Source, ...] = ()
         self._sending: tuple[Any, Any] | None = None

@@ -74,6 +74,12 @@ class Semantics:
         """Rows of the buffer for received scales."""
         return self.capacity()
 
+    def staging_rows(self) -> int:
+        """Rows of combine's input, which the cap makes smaller within a node only."""
+        if self.config.kernel_type.name.startswith("IntraNode"):
+            return self.capacity()
+        return int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
+
     def check_node(self) -> None:
         """The real constructor aborts the process here."""
         gpus, ranks = self.config.gpu_per_node, self.config.world_size
