@@ -37,14 +37,14 @@ foretold for certain and does not happen, that is a finding too (**stale**).
     python -m conformance explore --replay all --wheel stable            # everything below, played again
 
 Exit code 0: all is right or known; 1: there are findings, printed with the smallest trial and the evidence. `--keep` writes them
-to `regressions.toml` with the judgement "open": whoever keeps one finds out what it is, gives it a name and a sentence, and changes
-the judgement. A trial that is not wanted in the list is played from a file: `--replay FILE`, with the JSON that a finding prints.
+to `regressions.toml` with the judgement "open": whoever keeps one finds out what it is, names it, and changes the judgement. A
+trial that is not wanted in the list is played from a file: `--replay FILE`, with the JSON that a finding prints.
 """
 
 _SCHEDULES = """\
-The same small situations under other orders. A schedule comes from its number: with odd numbers the kernels of all ranks take turns
-in an order that a seed gives, with other blocks at once and other lengths of turns; with even ones ranks run freely, never meet on
-the host, and some come late to the constructor, a dispatch or a combine.
+The same small situations under other orders. A schedule comes from its number: with odd numbers the kernels of all ranks take
+turns in an order that a seed gives, with other blocks at once and other lengths of turns; with even ones ranks run freely, never
+meet on the host, and some come late to the constructor, a dispatch or a combine.
 """
 
 
@@ -183,8 +183,8 @@ def explored_page(folder: Path) -> str:
         ),
         *(_regression(item) for item in regressions),
         "## The space\n",
-        "Kernel types differ: routing handles are for IntraNode and InterNodeV1, quantised combine for some, `rdma_blocks` for the",
-        "inter-node ones.\n",
+        "Kernel types differ: routing handles are for IntraNode and InterNodeV1, quantised combine for some, `rdma_blocks` for",
+        "the inter-node ones.\n",
         _dimensions(),
     ]
     return "\n".join(parts)
