@@ -35,7 +35,7 @@ _STUCK_SECONDS = 30.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
-_BOUNDS = "out-of-bounds access:"
+_BOUNDS = re.compile(r"out-of-bounds (?:LDS )?access:")
 # What the virtual GPU says when it is at its own end, not the kernel.
 _ENGINE = re.compile(
     r"^launcher: |^virtual_rocm: (?!rank \d+:|the deadline|the packages want)"
@@ -105,7 +105,7 @@ def classify(
         if found:
             return "asserted", found["text"]
     for index, line in enumerate(lines):
-        if _BOUNDS in line:
+        if _BOUNDS.search(line):
             rest = [item.split("] ", 1)[-1].strip() for item in lines[index + 1 : index + 4]]
             return "out_of_bounds", "; ".join([line.split("] ", 1)[-1].strip(), *rest])
     for line in lines:

@@ -19,7 +19,7 @@ from conformance.suite.cases import Case, Inputs, make_inputs
 from conformance.suite.encoding import Bytes, Integers, numeric
 from conformance.suite.experts import expert_output, weights_for_combine
 from conformance.suite.observations import CombineObservation, DispatchObservation, GuardObservation
-from conformance.suite.quantising import blockwise_bound, direct_bound
+from conformance.suite.quantising import FP4, blockwise_bound, direct_bound
 
 __all__ = [
     "KINDS",
@@ -283,6 +283,8 @@ def _quantisation(case: Case, part: Doubles) -> Doubles:
         return direct_bound(part)
     if case.quant_type == "fp8_blockwise":
         return blockwise_bound(part, SCALE_BLOCKS)
+    if case.quant_type == "fp4_blockwise":
+        return blockwise_bound(part, SCALE_BLOCKS, FP4)
     return np.zeros(part.shape)
 
 
@@ -322,7 +324,7 @@ def expected_combine(world: World, rank: int, data: int) -> tuple[Doubles, Doubl
         weight_magnitude += np.abs(weight_part)
         additions += reached
     roundings = np.maximum(additions - 1, 0)
-    scaled = case.quant_type == "fp8_blockwise"
+    scaled = case.quant_type.endswith("blockwise")
     return (
         total,
         (magnitude + quantised) * unit * (additions if scaled else roundings) + quantised,

@@ -40,7 +40,9 @@ def test_each_requirement_is_broken_by_a_witness() -> None:
 
 
 def test_the_table_names_each_broken_implementation() -> None:
-    source = (REFERENCE / "mori" / "witnesses.py").read_text(encoding="utf-8")
+    source = "".join(
+        (REFERENCE / "mori" / f"{name}.py").read_text(encoding="utf-8") for name in ("witnesses", "kernel_witnesses")
+    )
     guards = (REFERENCE.parent / "guarding.py").read_text(encoding="utf-8")
     classes = re.findall(r"^class ([A-Z]\w+)\(", source, re.MULTILINE)
     classes += re.findall(r"^class ([A-Z]\w+)\(OverflowGuard\)", guards, re.MULTILINE)
