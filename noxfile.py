@@ -105,6 +105,14 @@ for _run in read_wheel_runs(Path("matrix.toml")):
 
 
 @nox.session(python=DRIVER)
+def explore(session: nox.Session) -> None:
+    """Situations that nobody listed, on the virtual GPU: see docs/explored.md."""
+    install(session, "suite")
+    need_virtual_gpu(session)
+    session.run("python", "-m", "conformance", "explore", *session.posargs)
+
+
+@nox.session(python=DRIVER)
 def lock(session: nox.Session) -> None:
     """Add what the index holds now to the matrix; a changed hash is an error."""
     install(session)

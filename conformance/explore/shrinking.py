@@ -68,9 +68,10 @@ def _fewer_tokens(case: Case) -> Iterator[Case | None]:
 
 
 def _numbers(case: Case, name: str, goals: Sequence[int]) -> Iterator[Case | None]:
+    """Smaller numbers, none below the first goal."""
     value = getattr(case, name)
     smaller = [goal for goal in goals if goal < value]
-    smaller += [item for item in (value // 2, value - 1) if item > 0 and item not in smaller]
+    smaller += [item for item in (value // 2, value - 1) if item > goals[0] and item not in smaller]
     for goal in smaller:
         yield _with(case, **{name: goal})
 
