@@ -151,7 +151,7 @@ def device(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def wheels(session: nox.Session) -> None:
-    """Published wheels on the virtual GPU, release by release: round trips, overflow, dispatcher, planner. Arguments: versions."""
+    """Published wheels on the virtual GPU, each in turn: round trips, overflow, dispatcher, planner. Arguments: versions."""
     install(session, "suite", "test")
     need_virtual_gpu(session)
     session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The tests that need a published wheel and the virtual GPU, on one wheel after another: python tests/every_release.py [VERSION ...]
+"""The tests that need a published wheel and the virtual GPU, on one wheel after another.
+
+    python tests/every_release.py [VERSION ...]
 
 Each wheel is installed by its hash from the matrix, in an environment of its own with torch beside it. Without versions: every
 stable cp310 wheel. Exit code 1: a test failed, or a wheel that this machine could run was not run.
@@ -48,7 +50,9 @@ def main() -> int:
             "MORIEP_TEST_PACKAGES": f"{wheel.label}={environment.packages}",
             "MORIEP_TEST_JIT_CACHE": str(environment.jit_cache / device_compiler_digest(REPOSITORY)),
         }
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", *TESTS], cwd=REPOSITORY, env=variables, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *TESTS], cwd=REPOSITORY, env=variables, check=False
+        )
         good &= done.returncode == 0
     return 0 if good else 1
 
