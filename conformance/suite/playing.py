@@ -180,7 +180,7 @@ class _Player:
                 self.notes["dispatch"] = landed(self.op.dispatch, 4, case.calls.dispatch_positional)
         if case.kernel_type == "AsyncLL":
             result = self.op.dispatch_send(*arguments, **named)
-            self.op.dispatch_recv()
+            self.op.dispatch_recv(**dict(case.calls.receive_keywords if case.calls is not None else ()))
         elif step == "dispatch_routing":
             result = self.op.dispatch(*arguments, **named, return_routing=True)
             self.routing = result[5]
