@@ -88,6 +88,24 @@ def dtypes() -> list[str]:
     return [f"{name} " + round_trip(make({"SGLANG_MORI_DISPATCH_DTYPE": name}), 2) for name in ("bf16", "fp8", "mxfp8")]
 
 
+def fp4() -> list[str]:
+    """Two tokens of each rank: 1, 2 and 3 are exact in e2m1."""
+    return [round_trip(make({"SGLANG_MORI_DISPATCH_DTYPE": "fp4"}), 2)]
+
+
+def expert_counts() -> list[str]:
+    """Rows of each local expert: every token goes to the first one of each rank."""
+    found = []
+    for low_latency in (False, True):
+        dispatcher = make(low_latency=low_latency, expert_counts=True)
+        out = dispatcher.dispatch(*inputs(3 + RANK))
+        found.append(f"{dispatcher.configuration.kernel_type.value} {out.expert_counts.tolist()}")
+        meet()
+        dispatcher.combine(out.hidden_states.clone())
+        meet()
+    return found
+
+
 def low_latency() -> list[str]:
     dispatcher = make(low_latency=True)
     return [dispatcher.configuration.kernel_type.value, round_trip(dispatcher, 4), round_trip(dispatcher, 0)]

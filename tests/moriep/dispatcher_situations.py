@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["DROPPED", "EXPECTED", "PROGRAM", "REFUSED", "check", "run_ranks"]
+__all__ = ["DROPPED", "EXPECTED", "ON_WHEELS", "PROGRAM", "REFUSED", "check", "run_ranks"]
 
 PROGRAM = Path(__file__).with_name("dispatcher_ranks.py")
 
@@ -103,6 +103,12 @@ EXPECTED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "copies": both("copy False kept False", "copy True kept True"),
     "order": both("StageError", "StageError", "StageError", full(2, 1)),
+}
+# The reference implementation counts no experts, and counts a token's values by its bytes; a wheel does both.
+ON_WHEELS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    **EXPECTED,
+    "fp4": both(full(4, 2)),
+    "expert_counts": both("IntraNode [7, 0, 0, 0]", "AsyncLL [7, 0, 0, 0]"),
 }
 # What `minus_one` says of one kernel type, by rank, if its kernels drop such a slot, and if they would send it to rank 0.
 DROPPED = ("{} dropped, received 6", "{} dropped, received 8")

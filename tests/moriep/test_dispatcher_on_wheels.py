@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 import pytest
-from dispatcher_situations import DROPPED, EXPECTED, PROGRAM, REFUSED, check, run_ranks
+from dispatcher_situations import DROPPED, ON_WHEELS, PROGRAM, REFUSED, check, run_ranks
 
 from conformance.suite.lanes import virtual_lane
 from moriep.layouts import layout_for_release
@@ -51,13 +51,13 @@ def on_the_wheel(*arguments: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def said() -> list[str]:
-    return on_the_wheel(str(PROGRAM), *EXPECTED, "minus_one")
+    return on_the_wheel(str(PROGRAM), *ON_WHEELS, "minus_one")
 
 
-@pytest.mark.parametrize("situation", EXPECTED)
+@pytest.mark.parametrize("situation", ON_WHEELS)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_what_a_rank_says(situation: str, rank: int, said: list[str]) -> None:
-    check(said[rank], situation, EXPECTED[situation][rank])
+    check(said[rank], situation, ON_WHEELS[situation][rank])
 
 
 @pytest.mark.parametrize("rank", [0, 1])
