@@ -160,11 +160,12 @@ def device(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def wheels(session: nox.Session) -> None:
-    """Published wheels on the virtual GPU: round trips and overflow, release by release. Arguments: versions (default: all)."""
-    install(session, "suite")
+    """Published wheels on the virtual GPU, each in turn: round trips, overflow, dispatcher, planner. Arguments: versions."""
+    install(session, "suite", "test")
     need_virtual_gpu(session)
     session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
     session.run("python", "tests/virtual_rocm/wheels/published.py", *session.posargs)
+    session.run("python", "tests/every_release.py", *session.posargs)
 
 
 @nox.session(python=DRIVER)
