@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from conformance.suite.cases import Case
+from conformance.suite.compiling import is_compiling
 from conformance.suite.lanes import Lane
 from conformance.suite.observations import FAILED_HERE, Observation, observation_name, progress_name, read_observation
 from conformance.suite.rank_groups import RankGroup, Starter, StartError, end_group
@@ -33,6 +34,8 @@ _GRACE_SECONDS, _FINISH_SECONDS = 1.0, 20.0
 _POLL_SECONDS = 0.01
 # When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for the slower ones to refuse it too.
 _STUCK_SECONDS = 6.0
+# How often to look for a compiler, and for how long altogether it may hold a deadline up.
+_COMPILER_SECONDS, _LONGEST_COMPILATION = 0.5, 1800.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
@@ -248,9 +251,15 @@ def _play_batch(
 
 
 def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, deadline: float) -> str | None:
-    """Wait until all ranks have written what they saw of one job: None; or why there is nothing more to wait for."""
+    """Wait until all ranks have written what they saw of one job: None; or why there is nothing more to wait for.
+
+    Args:
+        deadline: seconds, those apart in which the ranks compile.
+    """
     paths = [folder / observation_name(number, rank) for rank in range(world_size)]
-    until, failed_at, refused = time.monotonic() + deadline, None, False
+    begun = time.monotonic()
+    until, failed_at, refused = begun + deadline, None, False
+    asked_at, spent = begun, 0.0
     while True:
         # Asked before looking for files: what a rank wrote before it ended is seen.
         running, failed, now = group.running, group.failed, time.monotonic()
@@ -266,6 +275,11 @@ def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, dead
             failed_at = now
         if failed_at is not None and now - failed_at > _GRACE_SECONDS:
             return "failed"
+        if now >= asked_at + _COMPILER_SECONDS:
+            # Not the case's time, within reason.
+            if spent < _LONGEST_COMPILATION and is_compiling(group.pids()):
+                spent, until = spent + now - asked_at, until + now - asked_at
+            asked_at = now
         if not refused and any(FAILED_HERE in _text(folder / progress_name(rank)) for rank in range(world_size)):
             refused, until = True, min(until, now + _STUCK_SECONDS)
         if now > until:
