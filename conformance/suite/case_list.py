@@ -181,6 +181,7 @@ _LIST = (
     Case(
         "more-nodes-than-experts",
         kernel_type="InterNodeV1",
+        block_num=16,
         world_size=4,
         gpus_per_node=1,
         most_tokens=8,
