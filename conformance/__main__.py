@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m conformance`: the runs behind the nox sessions: judge, lock, nightly, report."""
+"""`python -m conformance`: the runs behind the nox sessions: judge, explore, lock, nightly, report."""
 
 from __future__ import annotations
 
@@ -117,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print the verdicts as JSON too")
     _add_measuring(run)
 
+    from conformance.commands.explore_options import add_explore_options
+
+    add_explore_options(
+        actions.add_parser("explore", help="play situations that nobody listed, and make what fails small")
+    )
+
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
 
@@ -166,6 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 measuring=_measuring(parsed),
                 json_output=parsed.json,
             )
+        if parsed.action == "explore":
+            from conformance.commands.explore_options import run_explore
+
+            return run_explore(parsed)
         if parsed.action == "lock":
             from conformance.commands.lock import lock
 

@@ -11,10 +11,11 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,10 +29,10 @@ __all__ = ["Job", "Outcome", "OutcomeKind", "classify", "play_jobs", "run_jobs"]
 OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang", "crash", "engine_error"]
 
 # How long ranks may go on after one has failed, and how long they may take to end after the last case.
-_GRACE_SECONDS, _FINISH_SECONDS = 3.0, 20.0
+_GRACE_SECONDS, _FINISH_SECONDS = 1.0, 20.0
 _POLL_SECONDS = 0.01
-# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for them to compile one first.
-_STUCK_SECONDS = 30.0
+# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for the slower ones to refuse it too.
+_STUCK_SECONDS = 6.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
@@ -42,15 +43,30 @@ _ENGINE = re.compile(
     r"|unsupported instruction|not implemented|illegal instruction"
 )
 _LAUNCHER_LINE = re.compile(r"^(virtual_rocm: )?(rank \d+: .*|the deadline .*)$")
+# What a full disk looks like, wherever it is met: to the ranks, to a compiler, to us.
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_FREE_BYTES = 2**18
+_MORE_SPACE = "free some space, or name another place with TMPDIR (and MORIEP_CACHE), and give the same command again"
+_KILLED = re.compile(r"^rank \d+: died of SIGKILL")
+_BY_WHOM = (
+    "a rank was killed from outside (signal 9 comes from a person, from the system when memory runs out, or from a limit, never "
+    "from a kernel's fault), so this says nothing about the release: run it again"
+)
 _STALLS = ("deadlock", "nothing can progress", "no wave can progress")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A case, and variables that hold for it only (which witness to be)."""
+    """A case, and how it is to be played.
+
+    Attributes:
+        variables: hold for this case only (which witness to be).
+        group: hold for the ranks from their start (the kind of heap, the order of turns); only jobs with equal ones share ranks.
+    """
 
     case: Case
     variables: Mapping[str, str]
+    group: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,9 @@ def classify(
     refused = [item for item in observations.values() if item.outcome == "refused"]
     if len(observations) == world_size and all(item.outcome == "finished" for item in observations.values()):
         return "finished", "all ranks finished"
+    full = next((text for text in (*lines, *(item.message for item in refused)) if _FULL.search(text)), None)
+    if full is not None:
+        return "engine_error", f"a disk is full: {full}; {_MORE_SPACE}"
     if refused and len(observations) == world_size:
         first = min(refused, key=lambda item: item.rank)
         return "refused", f"rank {first.rank} in {first.step}: {first.message}"
@@ -114,7 +133,7 @@ def classify(
             f"rank {first.rank} in {first.step}: {first.message}; another rank ended: {'; '.join(progress)}",
         )
     ended = [line for line in lines if _LAUNCHER_LINE.match(line)] or [f"exit code {code}"]
-    return "crash", "; ".join(ended)
+    return "crash", "; ".join([*ended, *([_BY_WHOM] if any(_KILLED.match(line) for line in ended) else [])])
 
 
 def run_jobs(
@@ -140,21 +159,25 @@ def run_jobs(
 
 
 def play_jobs(
-    jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0
+    jobs: Sequence[Job], lane: Lane, *, deadline: float = 120.0, starter: Starter | None = None
 ) -> Generator[tuple[int, Outcome], None, None]:
     """The position of each job and what became of it, as it comes: those that share ranks first.
 
     Ranks go on playing while the caller looks at an outcome. Closing the generator ends them.
+
+    Args:
+        starter: of this lane, which stays open; None for one of the lane's own, closed at the end.
     """
-    shared: dict[int, list[int]] = {}
+    shared: dict[tuple[int, tuple[tuple[str, str], ...]], list[int]] = {}
     alone: list[list[int]] = []
     for number, job in enumerate(jobs):
         if job.case.alone:
             alone.append([number])
         else:
-            shared.setdefault(job.case.world_size, []).append(number)
+            shared.setdefault((job.case.world_size, tuple(sorted(job.group.items()))), []).append(number)
     batches = [*shared.values(), *alone]
-    starter = lane.starter()
+    own = starter is None
+    starter = starter or lane.starter()
     try:
         while batches:
             batch = batches.pop(0)
@@ -165,7 +188,8 @@ def play_jobs(
             if done < len(batch):
                 batches.insert(0, batch[done:])
     finally:
-        starter.close()
+        if own:
+            starter.close()
 
 
 def _play_batch(
@@ -173,15 +197,20 @@ def _play_batch(
 ) -> Iterator[tuple[int, Outcome]]:
     """One group of ranks; outcomes of all its jobs up to the one in which it ended."""
     world_size = batch[0][1].case.world_size
-    with tempfile.TemporaryDirectory(prefix="conformance-") as name:
-        folder = Path(name)
-        jobs = folder / "jobs.json"
-        jobs.write_text(
-            json.dumps([{"number": n, "case": asdict(job.case), "variables": dict(job.variables)} for n, job in batch]),
-            encoding="utf-8",
-        )
+    with contextlib.ExitStack() as stack:
         try:
-            group = starter.start(jobs, folder, world_size)
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="conformance-"))
+            folder = Path(name)
+            jobs = folder / "jobs.json"
+            listed = [{"number": n, "case": asdict(job.case), "variables": dict(job.variables)} for n, job in batch]
+            jobs.write_text(json.dumps(listed), encoding="utf-8")
+        except OSError as error:
+            number, job = batch[0]
+            message = f"launcher: what ranks are to play cannot be written: {error.strerror or error}; {_MORE_SPACE}"
+            yield number, Outcome(job.case, "engine_error", message, {}, (), _command(lane, job))
+            return
+        try:
+            group = starter.start(jobs, folder, world_size, batch[0][1].group)
         except StartError as error:
             number, job = batch[0]
             yield number, Outcome(job.case, "engine_error", f"launcher: {error}", {}, (), _command(lane, job))
@@ -205,6 +234,9 @@ def _play_batch(
                 kind, message = classify(
                     observations, world_size, lines, timed_out=timed_out, code=code, progress=progress
                 )
+                if kind in ("crash", "hang", "refused") and shutil.disk_usage(folder).free < _FREE_BYTES:
+                    # Where nothing can be written, ranks cannot say that either.
+                    kind, message = "engine_error", f"the disk that TMPDIR is on is full ({message}); {_MORE_SPACE}"
                 kept = (*lines[:_KEPT_LINES], *lines[_KEPT_LINES:][-20:], *progress)
                 yield number, Outcome(job.case, kind, message, observations, kept, _command(lane, job))
                 return

@@ -33,6 +33,7 @@ from conformance.suite.observations import (
     progress_name,
     write_observation,
 )
+from conformance.suite.waiting import meets, wait_before
 
 __all__ = ["DEVICE_LOST", "main"]
 
@@ -84,9 +85,10 @@ class _Player:
         self._arguments: dict[str, Any] = {}
 
     def say(self, step: str) -> None:
-        """Leave a note for whoever finds this rank hanging."""
+        """Leave a note for whoever finds this rank hanging; be late for the step, if this rank is to be."""
         self.step = step
         self._progress.write_text(f"{self.case.name}: {step}\n", encoding="utf-8")
+        wait_before(step, self.rank)
 
     def construct(self) -> None:
         import mori
@@ -222,7 +224,8 @@ class _Player:
         elif case.kernel_type == "AsyncLL":
             result = now.op.dispatch_send(*arguments, **named)
             self._work_between(payload, weights, ids)
-            now.op.dispatch_recv(**counting)
+            received_with = case.calls.receive_keywords if case.calls is not None else ()
+            now.op.dispatch_recv(**dict(received_with), **counting)
         else:
             result = now.op.dispatch(*arguments, **named, **counting)
         self.device.synchronize()
@@ -316,7 +319,7 @@ class _Player:
         new_weights[:valid] = weights_for_combine(self.rank, seen.weights[:valid])
         given_weights = torch.from_numpy(new_weights).to(self.device.name)
         self.device.synchronize()
-        if case.barriers:
+        if case.barriers and meets("inputs"):
             dist.barrier()
         arguments: tuple[Any, ...] = (given, given_weights, now.ids)
         named: dict[str, Any] = {}
@@ -379,7 +382,7 @@ class _Player:
             self.guard = GuardedCase(self.case, self.device)
         else:
             self.construct()
-        _all_through()
+        _all_through(meeting=meets("construct"))
         for data, step in self.case.steps:
             self.say(f"{step} of data set {data}")
             self._now = self._second if step.endswith(_OTHER) else self._first
@@ -389,10 +392,8 @@ class _Player:
                 self.combine(data, step)
             else:
                 self.dispatch(data, step)
-            if self.case.barriers:
-                _all_through()
-        if not self.case.barriers:
-            _all_through()
+            _all_through(meeting=self.case.barriers and meets(step))
+        _all_through()
         self.say("done")
 
     def observation(self, outcome: str, message: str, seconds: float) -> Observation:
@@ -414,12 +415,14 @@ class _Player:
         )
 
 
-def _all_through(failed: bool = False) -> None:
-    """Meet all ranks after a step; if one of them did not get through it, no rank goes on.
+def _all_through(failed: bool = False, *, meeting: bool = True) -> None:
+    """Meet all ranks after a step; if one of them did not get through it, no rank goes on. Nothing if there is no meeting.
 
     Raises:
         _Others: another rank failed.
     """
+    if not meeting:
+        return
     flag = torch.tensor([int(failed)], dtype=torch.int32)
     dist.all_reduce(flag, op=dist.ReduceOp.MAX)
     if int(flag[0]) and not failed:
