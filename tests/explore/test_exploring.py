@@ -26,7 +26,7 @@ from conformance.wheels import Wheel
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 # The quick budget: as many situations of the covering array for each implementation.
-QUICK = 24
+QUICK = 20
 # Faults of each kind, and how the exploration is to see them.
 WITNESSES = {
     "drops-a-token-to-the-last-rank": "missing",
@@ -42,7 +42,7 @@ WITNESSES = {
     "averages-weights": "weight_sum",
     "sends-minus-one-to-rank-zero": "foreign",
     "rounds-the-cap-down": "refused",
-    "replay-moves-no-payload": "payload",
+    "replay-moves-no-payload": "missing",
 }
 WHEEL = Wheel("amd-mori", "1.2.4", "cp310-cp310-manylinux_2_35_x86_64", "0" * 64, 1, "")
 

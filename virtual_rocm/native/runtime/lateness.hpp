@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A rank that is slow on purpose: what a busy host does to one rank now and then, done to it every time.
-// VIRTUAL_ROCM_LATE=1/hipMemset/0.2 makes rank 1 wait for 0.2 seconds before each hipMemset. A race between one rank's
-// kernel and another rank's host code is otherwise a matter of microseconds.
+// VIRTUAL_ROCM_LATE=1/hipMemset/0.2 makes rank 1 wait for 0.2 seconds before each hipMemset. A race between
+// one rank's kernel and another rank's host code is otherwise a matter of microseconds.
 #pragma once
 
 namespace virtual_rocm {
