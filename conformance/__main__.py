@@ -59,6 +59,20 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--case-deadline", type=float, default=240.0, metavar="SECONDS", help="for one case (default: 240)"
     )
+    group.add_argument(
+        "--device-coverage",
+        type=Path,
+        metavar="FOLDER",
+        help="lane virtual: note which instructions of kernels are executed (only by what is measured now, see --fresh)",
+    )
+
+
+def _add_device_coverage(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    pages = actions.add_parser("device-coverage", help="make docs/device-coverage from runs with --device-coverage")
+    pages.add_argument("folder", type=Path, metavar="FOLDER", help="of these runs")
+    pages.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where to write (default: docs/device-coverage beside the matrix)"
+    )
 
 
 def _measuring(parsed: argparse.Namespace) -> Measuring:
@@ -74,6 +88,7 @@ def _measuring(parsed: argparse.Namespace) -> Measuring:
         deadline=parsed.case_deadline,
         depth=parsed.depth,
         kernel_types=tuple(parsed.kernel_type),
+        device_coverage=parsed.device_coverage,
     )
 
 
@@ -111,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
 
+    _add_device_coverage(actions)
     actions.add_parser("catalogue", help="print docs/requirements.md: every requirement, and the facts behind them")
 
     nightly = actions.add_parser("nightly", help="the steps of the nightly workflow")
@@ -161,6 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from conformance.commands.lock import lock
 
             return lock(parsed.matrix, write=not parsed.check)
+        if parsed.action == "device-coverage":
+            from conformance.commands.device_coverage import device_coverage
+
+            return device_coverage(parsed.matrix, parsed.folder, parsed.output)
         if parsed.action == "catalogue":
             from conformance.facts import requirements_page
 

@@ -54,6 +54,7 @@ GROUPS = {
     "LNC": "launch geometry",
     "NOD": "world sizes and shapes of nodes",
     "ASY": "send and receive apart",
+    "SEC": "the second op, dispatch_combine_v2",
     "MEM": "memory",
     "CON": "consumers, as they call it",
     "GRD": "moriep's dispatcher and its overflow guard on this release",

@@ -44,6 +44,7 @@ class Measuring:
         processes: wheels measured at once; None for one for each core.
         deadline: seconds for one case.
         depth: how far to look. kernel_types: only these; empty for all.
+        device_coverage: a folder for each wheel there gets what the virtual lane executes of its kernels.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class Measuring:
     deadline: float = 240.0
     depth: Depth = "standard"
     kernel_types: tuple[str, ...] = ()
+    device_coverage: Path | None = None
 
 
 def why_no_virtual_lane() -> str:
@@ -124,6 +126,8 @@ def _command(
         command.append("--fresh")
     if measuring.base is not None:
         command += ["--base-python", str(measuring.base)]
+    if measuring.device_coverage is not None:
+        command += ["--device-coverage", str(measuring.device_coverage.resolve())]
     if measuring.torchrun is not None:
         command.append(f"--torchrun={measuring.torchrun}")
     processes = min(measuring.processes or len(os.sched_getaffinity(0)), len(chosen) * len(lanes))

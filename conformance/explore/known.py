@@ -186,6 +186,25 @@ KNOWN: tuple[Known, ...] = (
         ("payload", "weights", "ids", "scales", "foreign", "missing", "twice", "position", "sum", "weight_sum"),
         writes_outside=False,
     ),
+    Known(
+        "CMB-3",
+        ">=1.1.1",
+        ("AsyncLL",),
+        lambda world, _: _has_tokens(world),
+        ("finished",),
+        ("weight_sum",),
+        writes_outside=False,
+    ),
+    # Its positions have the stride M.
+    Known(
+        "DSP-6",
+        ">=1.1.1",
+        ("InterNode",),
+        lambda world, _: _has_tokens(world),
+        ("finished",),
+        ("position",),
+        writes_outside=False,
+    ),
     # Fixed by a barrier at the end of the constructor.
     Known(
         "slow-constructor",

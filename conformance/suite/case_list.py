@@ -164,6 +164,12 @@ _LIST = (
     Case("no-barriers", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8, barriers=False, dirty=False),
     Case("same-call", tokens=((7, 5),), rounds=8, same_inputs=True, barriers=False, dirty=False),
     Case("two-ops", play="two_ops", tokens=((7, 5), (3, 6), (1, 9), (8, 8))),
+    # The other op.
+    Case("v2-uniform", second_op=True, tokens=((7, 5), (3, 6)), dirty=False),
+    Case(
+        "v2-four-ranks", second_op=True, world_size=4, tokens=((3, 0, 2, 4), (0, 5, 1, 1)), most_tokens=8, dirty=False
+    ),
+    Case("v2-dropped", second_op=True, pattern="dropped", tokens=((8, 8), (9, 7)), dirty=False),
     # AsyncLL in halves, with work between them.
     Case(
         "split", kernel_type="AsyncLL", overlap=True, tokens=((7, 5), (3, 6)), rounds=4, scale_dim=4, scale_type_size=4

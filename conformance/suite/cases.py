@@ -78,6 +78,7 @@ class Case:
         barriers: ranks meet between steps. Without, a rank goes on as soon as its own call is through.
         overlap: between the halves of a send and a receive ranks take different times, launch other work, and overwrite what
             they sent.
+        second_op: the op of `dispatch_combine_v2`, with its HIP back end.
         count_experts: dispatch also counts received rows by local expert.
         dirty: fill the output views between rounds.
         alone: may end the ranks: run it in processes of its own.
@@ -115,6 +116,7 @@ class Case:
     barriers: bool = True
     overlap: bool = False
     count_experts: bool = False
+    second_op: bool = False
     dirty: bool = True
     alone: bool = False
     seed: int = 1

@@ -83,7 +83,6 @@ for _requirement, _cases, _kinds, _good in (
     ("DSP-3", _DISPATCHES, ("weights", "ids"), "every row has its token's weights and global expert ids"),
     ("DSP-4", ("uniform", "fp8"), ("scales",), "every row has its token's scales"),
     ("DSP-5", _DISPATCHES, ("count",), "total_recv is the number of rows"),
-    ("DSP-6", _DISPATCHES, ("position",), "every source position is right"),
     ("DSP-7", _DISPATCHES, ("beyond", "input"), "nothing beyond total_recv was written, nor any input"),
     ("DSP-8", ("float32", "fp8"), DISPATCH_KINDS, "float32 and fp8 payloads arrive bit by bit"),
     ("CMB-2", _DISPATCHES, SUM_KINDS, "every sum is right, within one rounding for each addition"),
@@ -125,6 +124,21 @@ for _requirement, _cases, _kinds, _good in (
     ("CMB-6", ("ll-uniform",), SUM_KINDS, "every sum is right, within one rounding for each addition"),
 ):
     check(_requirement, *_cases)(nothing_of(_kinds, _good))
+
+
+@check("DSP-6", *_DISPATCHES)
+def _positions(outcomes: Outcomes) -> Finding:
+    finding = nothing_of(("position",), "every source position is right")(outcomes)
+    refused = [
+        f"{outcomes[name].case.name}: rank {seen.rank}: {text}"
+        for name, seen in seen_by_ranks(outcomes)
+        for key, text in sorted(seen.notes.items())
+        if key.startswith("positions")
+    ]
+    if finding.verdict is Verdict.PASS and refused:
+        return Finding(Verdict.FAIL, refused[0], tuple(refused[:SHOWN]))
+    return finding
+
 
 check("STA-1", *_DISPATCHES)(
     nothing_of(

@@ -48,6 +48,7 @@ class Setup:
         base: an interpreter with torch and numpy for the ranks; None for environments of our own.
         torchrun: start ranks with torchrun; None for the lane's own way.
         files: wheels that are files on disk, by sha256.
+        device_coverage: lane virtual notes in a folder for each wheel there which instructions of kernels are executed.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Setup:
     base: Path | None = None
     torchrun: Torchrun | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
+    device_coverage: Path | None = None
 
 
 class _Unmeasurable(Exception):
@@ -190,6 +192,9 @@ class Measurement:
             )
         except LaneError as error:
             raise _Unmeasurable(Finding(Verdict.ENGINE_ERROR, str(error))) from error
+        if self._setup.device_coverage is not None:
+            folder = self._setup.device_coverage.absolute() / self.wheel.label
+            lane = replace(lane, variables={**lane.variables, "VIRTUAL_ROCM_COVERAGE": str(folder)})
         return lane
 
     def _import(self, lane: Lane) -> None:

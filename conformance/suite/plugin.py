@@ -44,6 +44,7 @@ _OPTIONS = (
     ("--measured", {"type": Path, "default": _DEFAULT_FOLDER, "help": "folder of what was measured"}),
     ("--fresh", {"action": "store_true", "help": "measure again what was measured before"}),
     ("--case-deadline", {"type": float, "default": 240.0, "help": "seconds for one case"}),
+    ("--device-coverage", {"type": Path, "help": "folder for what the virtual lane executes of each wheel's kernels"}),
     ("--base-python", {"type": Path, "help": "an interpreter with torch and numpy for the ranks"}),
     ("--torchrun", {"metavar": "OPTIONS", "help": "start ranks with torchrun, with these options ('' for none)"}),
     ("--bars", {"action": "store_true", "help": "show a progress bar for each wheel"}),
@@ -154,6 +155,7 @@ class _Session:
             deadline=config.getoption("--case-deadline"),
             base=config.getoption("--base-python"),
             torchrun=_torchrun(config),
+            device_coverage=config.getoption("--device-coverage"),
             files={choice.wheel.sha256: choice.file for choice in chosen if choice.file is not None},
         )
         self.verdicts = Verdicts(matrix, self.items, setup)

@@ -118,6 +118,9 @@ WITNESSES: dict[str, str] = {
     "keeps-a-bit-for-each-of-eight-ranks": "NOD-4",
     "keeps-a-place-for-each-expert": "NOD-5",
     "reads-its-input-in-the-second-half": "ASY-1",
+    "second-op-loses-a-row": "SEC-1",
+    "second-op-takes-the-first-contribution": "SEC-2",
+    "second-op-sends-minus-one": "SEC-3",
 }
 # Broken guards on a correct implementation; the others are broken implementations.
 GUARD_WITNESSES = frozenset(name for name, requirement in WITNESSES.items() if requirement.startswith("GRD-"))

@@ -55,7 +55,7 @@ def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     folder = REFERENCE.parent
     modules = (
         *("allocations", "calling", "calls", "cases", "encoding", "experts", "observations"),
-        *("device", "guarding", "playing", "rank_program", "rank_server", "waiting"),
+        *("device", "guarding", "playing", "rank_program", "rank_server", "second_op", "waiting"),
     )
     for name in modules:
         text = (folder / f"{name}.py").read_text(encoding="utf-8")

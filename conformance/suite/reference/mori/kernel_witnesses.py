@@ -173,3 +173,28 @@ class KeepsAPlaceForEachExpert(_OnManyRanks):
 
 class ReadsItsInputInTheSecondHalf(Semantics):
     reads_late = True
+
+
+class _SecondOp(Semantics):
+    """Right, but for `dispatch_combine_v2`."""
+
+    @property
+    def second(self) -> bool:
+        return bool(getattr(self.config, "second", False))
+
+
+class SecondOpLosesARow(_SecondOp):
+    def arrivals(self, sent: Sequence[Sent], receiver: int) -> list[Source]:
+        rows = super().arrivals(sent, receiver)
+        return rows[1:] if self.second else rows
+
+
+class SecondOpTakesTheFirstContribution(_SecondOp):
+    def contributions(self, returned: Sequence[Returned], source: Source) -> list[tuple[int, int]]:
+        found = super().contributions(returned, source)
+        return found[:1] if self.second else found
+
+
+class SecondOpSendsMinusOne(_SecondOp):
+    def rank_of(self, expert: int) -> int | None:
+        return 0 if expert == -1 and self.second else super().rank_of(expert)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import IntEnum
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -48,6 +49,13 @@ class EpDispatchCombineConfig:
     rdma_block_num: int = 0
     num_qp_per_pe: int = 1
     quant_type: str = "none"
+
+
+@dataclass
+class SecondConfig(EpDispatchCombineConfig):
+    """The configuration of an op that was made through `dispatch_combine_v2`."""
+
+    second: bool = True
 
 
 @dataclass
@@ -234,3 +242,48 @@ class EpDispatchCombineOp:
 
     def reset(self) -> None:
         return None
+
+
+@dataclass
+class _SecondEpDispatchCombineConfig:
+    rank: int
+    world_size: int
+    hidden_dim: int
+    max_num_inp_token_per_rank: int
+    num_experts_per_rank: int
+    num_experts_per_token: int
+    data_type: Any
+    kernel_backend: str | None = None
+
+
+class _SecondEpDispatchCombineOp:
+    """`dispatch_combine_v2.EpDispatchCombineOp`: the first op, called the other way."""
+
+    def __init__(self, config: _SecondEpDispatchCombineConfig, communicator: Any) -> None:
+        self._op = EpDispatchCombineOp(
+            SecondConfig(
+                config.data_type,
+                config.rank,
+                config.world_size,
+                config.hidden_dim,
+                0,
+                0,
+                config.data_type.itemsize,
+                config.max_num_inp_token_per_rank,
+                config.num_experts_per_rank,
+                config.num_experts_per_token,
+                gpu_per_node=config.world_size,
+            )
+        )
+
+    def dispatch(self, input: Any, weights: Any, scales: Any, indices: Any, *, return_routing: bool = False) -> Any:
+        return self._op.dispatch(input, weights, scales, indices, return_routing=return_routing)
+
+    def combine(self, input: Any, weights: Any, indices: Any, *, routing: EpDispatchRoutingHandle) -> Any:
+        out, out_weights = self._op.combine(input, weights, indices, routing=routing)
+        return out[: routing.cur_rank_num_token], out_weights
+
+
+dispatch_combine_v2 = SimpleNamespace(
+    EpDispatchCombineConfig=_SecondEpDispatchCombineConfig, EpDispatchCombineOp=_SecondEpDispatchCombineOp
+)
