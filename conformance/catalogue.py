@@ -186,6 +186,7 @@ _NO_RULES = frozenset(
         "__main__.py",
         "lanes.py",
         "measuring.py",
+        "nodes.py",
         "plugin.py",
         "progress.py",
         "rank_groups.py",

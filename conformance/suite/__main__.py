@@ -15,6 +15,7 @@ from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS, cases_of, judge
 from conformance.suite.lanes import Lane, plain_lane, virtual_lane
 from conformance.suite.launch import Job, Outcome, run_jobs
+from conformance.suite.nodes import Follower, FollowError
 from conformance.suite.variants import case_named
 from conformance.suite.witnesses import ALONE, WITNESSES, WitnessResult, run_witnesses
 from conformance.verdicts import Verdict
@@ -46,6 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--depth", choices=DEPTHS, default="quick", help="how far to look, without --requirement")
     run.add_argument("--witness", default="correct", help="lane plain: which implementation")
     run.add_argument("--show", action="store_true", help="print the evidence of what did not pass")
+    follow = commands.add_parser(
+        "follow", help="on the other machines of a run with --nodes: start the ranks that the first machine announces"
+    )
+    follow.add_argument("folder", type=Path, help="the TMPDIR of the first machine, as it is seen from here")
     table = commands.add_parser("witnesses", help="run the broken implementations, and print what caught them")
     table.add_argument("--everything", action="store_true", help="judge each on all requirements")
     table.add_argument("names", nargs="*", help="witnesses (default: the correct one and all others)")
@@ -137,6 +142,18 @@ def _witnesses(arguments: argparse.Namespace) -> int:
     return 0 if all(item.good for item in results) else 1
 
 
+def _follow(arguments: argparse.Namespace) -> int:
+    print(f"following {arguments.folder}; end with Ctrl-C when the first machine is done", flush=True)
+    try:
+        Follower(arguments.folder, lambda line: print(line, flush=True)).follow()
+    except FollowError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
 def _stop(*_: object) -> None:
     raise SystemExit(143)
 
@@ -145,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Asked to end, end the ranks too.
     signal.signal(signal.SIGTERM, _stop)
     arguments = _parser().parse_args(argv)
-    return _run(arguments) if arguments.command == "run" else _witnesses(arguments)
+    return {"run": _run, "witnesses": _witnesses, "follow": _follow}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

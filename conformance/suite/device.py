@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,8 @@ class Device:
 def find_device(rank: int) -> Device:
     if not torch.cuda.is_available():
         return Device(torch.device("cpu"))
-    index = rank % torch.cuda.device_count()
+    # Of its machine, where a launcher that knows several says so.
+    index = int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count()
     torch.cuda.set_device(index)
     return Device(torch.device("cuda", index))
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 import shlex
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -28,10 +29,10 @@ __all__ = ["Job", "Outcome", "OutcomeKind", "classify", "play_jobs", "run_jobs"]
 OutcomeKind = Literal["finished", "refused", "asserted", "out_of_bounds", "hang", "crash", "engine_error"]
 
 # How long ranks may go on after one has failed, and how long they may take to end after the last case.
-_GRACE_SECONDS, _FINISH_SECONDS = 3.0, 20.0
+_GRACE_SECONDS, _FINISH_SECONDS = 1.0, 20.0
 _POLL_SECONDS = 0.01
-# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for them to compile one first.
-_STUCK_SECONDS = 30.0
+# When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for the slower ones to refuse it too.
+_STUCK_SECONDS = 6.0
 _KEPT_LINES = 120
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
@@ -42,6 +43,15 @@ _ENGINE = re.compile(
     r"|unsupported instruction|not implemented|illegal instruction"
 )
 _LAUNCHER_LINE = re.compile(r"^(virtual_rocm: )?(rank \d+: .*|the deadline .*)$")
+# What a full disk looks like, wherever it is met: to the ranks, to a compiler, to us.
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_FREE_BYTES = 2**18
+_MORE_SPACE = "free some space, or name another place with TMPDIR (and MORIEP_CACHE), and give the same command again"
+_KILLED = re.compile(r"^rank \d+: died of SIGKILL")
+_BY_WHOM = (
+    "a rank was killed from outside (signal 9 comes from a person, from the system when memory runs out, or from a limit, never "
+    "from a kernel's fault), so this says nothing about the release: run it again"
+)
 _STALLS = ("deadlock", "nothing can progress", "no wave can progress")
 
 
@@ -97,6 +107,9 @@ def classify(
     refused = [item for item in observations.values() if item.outcome == "refused"]
     if len(observations) == world_size and all(item.outcome == "finished" for item in observations.values()):
         return "finished", "all ranks finished"
+    full = next((text for text in (*lines, *(item.message for item in refused)) if _FULL.search(text)), None)
+    if full is not None:
+        return "engine_error", f"a disk is full: {full}; {_MORE_SPACE}"
     if refused and len(observations) == world_size:
         first = min(refused, key=lambda item: item.rank)
         return "refused", f"rank {first.rank} in {first.step}: {first.message}"
@@ -120,7 +133,7 @@ def classify(
             f"rank {first.rank} in {first.step}: {first.message}; another rank ended: {'; '.join(progress)}",
         )
     ended = [line for line in lines if _LAUNCHER_LINE.match(line)] or [f"exit code {code}"]
-    return "crash", "; ".join(ended)
+    return "crash", "; ".join([*ended, *([_BY_WHOM] if any(_KILLED.match(line) for line in ended) else [])])
 
 
 def run_jobs(
@@ -184,13 +197,18 @@ def _play_batch(
 ) -> Iterator[tuple[int, Outcome]]:
     """One group of ranks; outcomes of all its jobs up to the one in which it ended."""
     world_size = batch[0][1].case.world_size
-    with tempfile.TemporaryDirectory(prefix="conformance-") as name:
-        folder = Path(name)
-        jobs = folder / "jobs.json"
-        jobs.write_text(
-            json.dumps([{"number": n, "case": asdict(job.case), "variables": dict(job.variables)} for n, job in batch]),
-            encoding="utf-8",
-        )
+    with contextlib.ExitStack() as stack:
+        try:
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="conformance-"))
+            folder = Path(name)
+            jobs = folder / "jobs.json"
+            listed = [{"number": n, "case": asdict(job.case), "variables": dict(job.variables)} for n, job in batch]
+            jobs.write_text(json.dumps(listed), encoding="utf-8")
+        except OSError as error:
+            number, job = batch[0]
+            message = f"launcher: what ranks are to play cannot be written: {error.strerror or error}; {_MORE_SPACE}"
+            yield number, Outcome(job.case, "engine_error", message, {}, (), _command(lane, job))
+            return
         try:
             group = starter.start(jobs, folder, world_size, batch[0][1].group)
         except StartError as error:
@@ -216,6 +234,9 @@ def _play_batch(
                 kind, message = classify(
                     observations, world_size, lines, timed_out=timed_out, code=code, progress=progress
                 )
+                if kind in ("crash", "hang", "refused") and shutil.disk_usage(folder).free < _FREE_BYTES:
+                    # Where nothing can be written, ranks cannot say that either.
+                    kind, message = "engine_error", f"the disk that TMPDIR is on is full ({message}); {_MORE_SPACE}"
                 kept = (*lines[:_KEPT_LINES], *lines[_KEPT_LINES:][-20:], *progress)
                 yield number, Outcome(job.case, kind, message, observations, kept, _command(lane, job))
                 return

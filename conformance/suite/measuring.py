@@ -17,6 +17,7 @@ from conformance.catalogue import Aspect
 from conformance.environments import EnvironmentFailure, RankEnvironment, add_base, wheel_environment
 from conformance.journal import Journal, journal_path
 from conformance.judging import Finding
+from conformance.suite.cases import Case
 from conformance.suite.judges import CHECKS, cases_of
 from conformance.suite.lanes import (
     Lane,
@@ -34,7 +35,7 @@ from conformance.suite.variants import case_named
 from conformance.verdicts import Evidence, Record, Verdict
 from conformance.wheels import Wheel
 
-__all__ = ["Measurement", "Setup", "project_folder"]
+__all__ = ["Measurement", "Setup", "project_folder", "unplayable"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,19 @@ class Setup:
     torchrun: Torchrun | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     device_coverage: Path | None = None
+
+
+def unplayable(case: Case, gpus: int, machines: int) -> str:
+    """Why so many machines cannot play a case; empty if they can.
+
+    Args:
+        gpus: of each machine; 0 where there is no need to count.
+    """
+    if gpus and case.world_size > gpus * machines:
+        return f"{case.world_size} GPUs are needed, there are {gpus * machines}"
+    if case.nodes % machines:
+        return f"the ranks of a node must share a machine: {case.nodes} of {case.name} cannot be spread over {machines}"
+    return ""
 
 
 class _Unmeasurable(Exception):
@@ -89,7 +103,7 @@ class Measurement:
         self._outcomes: dict[str, Outcome] = {}
         self._playing: Generator[tuple[int, Outcome], None, None] | None = None
         self._unmeasurable: Finding | None = None
-        self._gpus = 0
+        self._gpus = 0  # of one machine; none where there is no need to count
 
     def record(self, requirement: str, kernel_type: str = "") -> Record:
         """The verdict on one requirement and kernel type, measured now if it is not known; on disk when this returns.
@@ -130,11 +144,9 @@ class Measurement:
         except _Unmeasurable as error:
             self._unmeasurable = error.finding
             raise
-        short = [name for name in cases if self._gpus and case_named(name).world_size > self._gpus]
-        if short:
-            wanted = max(case_named(name).world_size for name in short)
-            text = f"{', '.join(short)}: {wanted} GPUs are needed, this machine has {self._gpus}"
-            raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
+        reasons = [f"{name}: {reason}" for name in cases if (reason := self._unplayable(case_named(name)))]
+        if reasons:
+            raise _Unmeasurable(Finding(Verdict.NOT_RUN, "; ".join(reasons)))
         while not all(name in self._outcomes for name in cases):
             _, outcome = next(self._playing)
             self._outcomes[outcome.case.name] = outcome
@@ -142,12 +154,11 @@ class Measurement:
     def _start(self) -> Generator[tuple[int, Outcome], None, None]:
         lane = self._lane()
         pending = [item for item in self._aspects.values() if self._journal.known(*item.key) is None]
-        names = [
-            name
-            for name in cases_for(pending, self.wheel, self.lane)
-            if not self._gpus or case_named(name).world_size <= self._gpus
-        ]
+        names = [name for name in cases_for(pending, self.wheel, self.lane) if not self._unplayable(case_named(name))]
         return play_jobs([Job(case_named(name), {}) for name in names], lane, deadline=self._setup.deadline)
+
+    def _unplayable(self, case: Case) -> str:
+        return unplayable(case, self._gpus, self._setup.torchrun.nodes if self._setup.torchrun else 1)
 
     def _lane(self) -> Lane:
         """The lane with this wheel in it, tried out.
@@ -160,7 +171,7 @@ class Measurement:
             gpus = find_gpus()
             if not gpus.count:
                 raise _Unmeasurable(Finding(Verdict.NOT_RUN, f"no AMD GPU: {gpus.reason}"))
-            self._gpus = gpus.count * (setup.torchrun.nodes if setup.torchrun else 1)
+            self._gpus = gpus.count
             if setup.base is None:
                 text = "lane rocm needs --base-python, an interpreter with a torch that is built for ROCm"
                 raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))

@@ -224,7 +224,8 @@ class _Player:
         elif case.kernel_type == "AsyncLL":
             result = now.op.dispatch_send(*arguments, **named)
             self._work_between(payload, weights, ids)
-            now.op.dispatch_recv(**counting)
+            received_with = case.calls.receive_keywords if case.calls is not None else ()
+            now.op.dispatch_recv(**dict(received_with), **counting)
         else:
             result = now.op.dispatch(*arguments, **named, **counting)
         self.device.synchronize()

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+from conformance.suite.nodes import announce
 from conformance.suite.rank_server import output_name
 
 __all__ = ["ForkingStarter", "RankGroup", "SpawningStarter", "StartError", "Starter", "TorchrunStarter", "end_group"]
@@ -191,13 +192,18 @@ class _TorchrunRanks(RankGroup):
         _kill_group(self._process.pid, number)
 
     def output(self) -> list[str]:
-        with contextlib.suppress(OSError):
-            return self._file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return []
+        lines = []
+        for file in (self._file, *sorted(self._file.parent.glob("output.node.*"))):
+            with contextlib.suppress(OSError):
+                lines += file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines
 
 
 class TorchrunStarter(Starter):
-    """torchrun of the ranks' own torch; `options` are passed on (`--nnodes`, `--rdzv-endpoint` …)."""
+    """torchrun of the ranks' own torch; `options` are passed on (`--rdzv-endpoint` …).
+
+    On several nodes the command is announced to the others, see `conformance.suite.nodes`.
+    """
 
     def __init__(
         self, python: str, environment: Mapping[str, str], options: Sequence[str] = (), nodes: int = 1
@@ -209,11 +215,19 @@ class TorchrunStarter(Starter):
         """The whole command line.
 
         Raises:
-            StartError: the ranks cannot be shared out evenly.
+            StartError: the ranks cannot be shared out evenly, or the nodes have no place to meet.
         """
         if world_size % self._nodes:
             raise StartError(f"{world_size} ranks cannot be shared out evenly over {self._nodes} nodes")
+        if self._nodes > 1 and not any(option.startswith("--rdzv-endpoint") for option in self._options):
+            raise StartError(
+                f'{self._nodes} nodes need a place to meet: --torchrun "--rdzv-backend=c10d --rdzv-endpoint=FIRST:29400", '
+                "with the address of the first machine"
+            )
         place = self._options or ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}"]
+        if self._nodes > 1:
+            # Of its own for each group: an agent that comes late must not join the next one.
+            place = [*place, f"--rdzv-id={folder.name}"]
         command = [self._python, "-m", "torch.distributed.run", f"--nproc-per-node={world_size // self._nodes}"]
         command += [f"--nnodes={self._nodes}", "--max-restarts=0", *place]
         return [*command, str(PROGRAM), str(jobs), str(folder)]
@@ -223,11 +237,14 @@ class TorchrunStarter(Starter):
     ) -> RankGroup:
         file = folder / "output.torchrun"
         command = self.command(jobs, folder, world_size)
+        environment = {**self._environment, **variables}
         try:
+            if self._nodes > 1:
+                announce(folder, command, environment)
             with file.open("wb") as output:
                 process = subprocess.Popen(
                     command,
-                    env={**self._environment, **variables},
+                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

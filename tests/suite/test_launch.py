@@ -74,6 +74,19 @@ def seen(rank: int, outcome: str = "finished", message: str = "", step: str = ""
             "code 70",
         ),
         ((), ("virtual_rocm: rank 0: died of SIGSEGV after 1.0 s",), False, 139, "crash", "SIGSEGV"),
+        # Nothing but the signal tells of it: whoever reads this must not blame the release.
+        ((), ("rank 0: ended by the launcher", "rank 1: died of SIGKILL"), False, 137, "crash", "killed from outside"),
+        # A report, and then the end: the report is the cause.
+        ((), (*BOUNDS[:3], "rank 1: died of SIGKILL"), False, 137, "out_of_bounds", "owned by rank 0"),
+        ((), ("[0] OSError: [Errno 28] No space left on device",), False, 1, "engine_error", "free some space"),
+        (
+            (seen(0, "stopped"), seen(1, "refused", "RuntimeError: hipcc: No space left on device", "dispatch")),
+            (),
+            False,
+            0,
+            "engine_error",
+            "a disk is full",
+        ),
         ((), ("virtual_rocm: the native libraries are not built",), False, 2, "engine_error", "not built"),
         (
             (),
@@ -211,7 +224,7 @@ def test_cases_behind_one_that_ended_its_ranks_run_again(monkeypatch: pytest.Mon
     outcomes = run_jobs([Job(Case(name), {}) for name in ("good", "bad", "late")], Lane("plain", "python"))
     assert starter.runs == [["good", "bad", "late"], ["late"]]
     assert [item.kind for item in outcomes] == ["finished", "crash", "finished"]
-    assert outcomes[1].message == "rank 0: died of SIGKILL"
+    assert outcomes[1].message.startswith("rank 0: died of SIGKILL; a rank was killed from outside")
 
 
 @pytest.mark.parametrize(
