@@ -97,8 +97,11 @@ def stand_in() -> tuple[Any, Surface]:
     return SimpleNamespace(ops=ops, shmem=shmem), surface
 
 
-def measure(calls: Sequence[Callable[[], object]], batches: int, size: int) -> list[float]:
-    """Microseconds of one call of each, the lowest of the batches; in turn, so that a slow minute falls on all of them."""
+def measure(calls: Sequence[Callable[[], object]], batches: int, size: int) -> list[tuple[float, float]]:
+    """For each call (microseconds, how far they can be trusted), in turn, so that a slow minute falls on all of them.
+
+    The first is the lowest of the batches, the second what the lowest of every other batch is off from it.
+    """
     found: list[list[float]] = [[] for _ in calls]
     for call in calls:
         call()
@@ -108,7 +111,7 @@ def measure(calls: Sequence[Callable[[], object]], batches: int, size: int) -> l
             for _ in range(size):
                 call()
             times.append((time.perf_counter() - start) / size * 1e6)
-    return [min(times) for times in found]
+    return [(min(times), abs(min(times[::2]) - min(times[1::2]))) for times in found]
 
 
 def main() -> int:
@@ -175,9 +178,11 @@ def main() -> int:
             item.combine(expert)
             arrive()
 
-        bare, ours = measure((bare_pair, pair), batches, size)
-        extra = ours - bare
-        share = f", {100 * extra / bare:.2f} % of the bare pair" if arguments.real else ""
+        (bare, one), (ours, other) = measure((bare_pair, pair), batches, size)
+        extra, scatter = ours - bare, one + other
+        share = ""
+        if arguments.real:
+            share = f", {100 * extra / bare:.2f} % of the bare pair, scatter {100 * scatter / bare:.2f} %"
         if rank == 0:
             print(
                 f"{name:40} bare {bare:10.1f} µs, dispatcher {ours:10.1f} µs, added {extra:8.1f} µs{share}", flush=True
