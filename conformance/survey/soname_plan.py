@@ -27,7 +27,7 @@ from conformance.wheels import Wheel
 if TYPE_CHECKING:
     from conformance.survey.collect import Progress
 
-__all__ = ["LibraryDepth", "read_libraries"]
+__all__ = ["Libraries", "LibraryDepth"]
 
 LibraryDepth = Literal["changes", "all"]
 
@@ -103,23 +103,43 @@ class _Reading:
         return self.answers[identity]
 
 
-async def read_libraries(
-    wheels: Sequence[tuple[Wheel, WheelReader, Directory]], depth: LibraryDepth, progress: Progress
-) -> dict[Wheel, Mapping[str, _Answer]]:
-    """For each wheel, library path → needed sonames, or None where the library was not read."""
-    holders: list[_Holder] = []
-    for wheel, reader, directory in sorted(wheels, key=lambda item: item[0].order):
+class Libraries:
+    """What the libraries of a survey's wheels need. Give it each wheel in build order, then `finish`.
+
+    The order of the wheels decides from which of them a library is read that several hold.
+    """
+
+    def __init__(self, depth: LibraryDepth, progress: Progress) -> None:
+        self._depth = depth
+        self._reading = _Reading(progress)
+        self._holders: list[_Holder] = []
+        self._begun: list[asyncio.Task[_Answer]] = []
+
+    def add(self, wheel: Wheel, reader: WheelReader, directory: Directory) -> None:
+        """A wheel whose directory is known. What is to be read of it in any case is begun."""
         rewritten = any(".libs/" in item.name for item in directory.members)
-        holders += [_Holder(wheel, reader, item, rewritten) for item in directory.members if is_library(item.name)]
-    reading = _Reading(progress)
-    if depth == "all":
-        await asyncio.gather(*(reading.read(holder) for holder in holders))
-    else:
-        await _read_changes(reading, holders)
-    result: dict[Wheel, dict[str, _Answer]] = defaultdict(dict)
-    for holder in holders:
-        result[holder.wheel][holder.member.name] = reading.answers.get(holder.member.identity)
-    return dict(result)
+        own = [_Holder(wheel, reader, item, rewritten) for item in directory.members if is_library(item.name)]
+        self._holders += own
+        sure = (
+            own if self._depth == "all" else [] if wheel.nightly else [item for item in own if not _is_left_out(item)]
+        )
+        self._begun += [asyncio.create_task(self._reading.read(holder)) for holder in sure]
+
+    async def finish(self) -> dict[Wheel, Mapping[str, _Answer]]:
+        """For each wheel, library path → needed sonames, or None where the library was not read."""
+        if self._depth != "all":
+            await _read_changes(self._reading, [holder for holder in self._holders if holder.wheel.nightly])
+        await asyncio.gather(*self._begun)
+        result: dict[Wheel, dict[str, _Answer]] = defaultdict(dict)
+        for holder in self._holders:
+            result[holder.wheel][holder.member.name] = self._reading.answers.get(holder.member.identity)
+        return dict(result)
+
+
+def _is_left_out(holder: _Holder) -> bool:
+    """True for rewritten libraries that cost more than their answer is worth."""
+    costly = holder.wheel.nightly or holder.member.compressed_size > _COSTLY_LIMIT
+    return holder.rewritten and costly and not _BINDINGS.search(holder.member.name)
 
 
 def _expected_bytes(holder: _Holder) -> int:
@@ -195,17 +215,11 @@ async def _narrow(
 
 
 async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
-    """Every stable wheel, and both sides of every change among the nightlies of one tag."""
+    """Both sides of every change among the nightlies of one tag."""
     series: dict[tuple[str, str], list[_Holder]] = defaultdict(list)
-    stable: list[_Holder] = []
     for holder in holders:
-        costly = holder.wheel.nightly or holder.member.compressed_size > _COSTLY_LIMIT
-        if holder.rewritten and costly and not _BINDINGS.search(holder.member.name):
-            continue
-        if holder.wheel.nightly:
+        if not _is_left_out(holder):
             series[holder.wheel.python, holder.member.name].append(holder)
-        else:
-            stable.append(holder)
     # Whether a wheel carries foreign libraries stands in its directory: a change that need not be searched for.
     runs = [list(run) for line in series.values() for _, run in groupby(line, key=lambda holder: holder.rewritten)]
     scouts = [run for run in runs if not _is_costly(run)]
@@ -228,4 +242,4 @@ async def _read_changes(reading: _Reading, holders: Sequence[_Holder]) -> None:
         )
 
     ends = [run[position] for run in others for position in (0, -1)]
-    await asyncio.gather(*(reading.read(holder) for holder in (*stable, *ends)), look_where_scouts_found())
+    await asyncio.gather(*(reading.read(holder) for holder in ends), look_where_scouts_found())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from conformance.survey import soname_plan
 from conformance.survey.archive import Directory, Member
-from conformance.survey.soname_plan import read_libraries
+from conformance.survey.soname_plan import Libraries
 from conformance.wheels import Wheel, wheel_from_filename
 
 CHEAP, COSTLY = "mori/libmori_ops.so", "mori/libmori_pybinds.so"
@@ -57,7 +58,7 @@ def test_every_change_is_read_from_both_sides_and_equal_ends_claim_nothing(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(soname_plan, "read_sonames", answer)
-        found = asyncio.run(read_libraries(wheels, "changes", lambda *_: None))
+        found = asyncio.run(_found(wheels))
     for name in (CHEAP, COSTLY):
         answers = [found[wheel][name] for wheel, _, _ in wheels]
         assert answers[0] is not None
@@ -67,6 +68,13 @@ def test_every_change_is_read_from_both_sides_and_equal_ends_claim_nothing(
             if right[0] != right[1]:
                 assert (before, after) == right
         assert all(known in (None, truth[name, day]) for day, known in enumerate(answers))
+
+
+async def _found(wheels: list[tuple[Wheel, _NoReader, Directory]]) -> dict[Wheel, Mapping[str, tuple[str, ...] | None]]:
+    libraries = Libraries("changes", lambda *_: None)
+    for wheel, reader, directory in wheels:
+        libraries.add(wheel, reader, directory)
+    return await libraries.finish()
 
 
 class _NoReader:
