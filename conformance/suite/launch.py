@@ -36,7 +36,7 @@ _POLL_SECONDS = 0.01
 _STUCK_SECONDS = 6.0
 # How often to look for a compiler, and for how long altogether it may hold a deadline up.
 _COMPILER_SECONDS, _LONGEST_COMPILATION = 0.5, 1800.0
-_KEPT_LINES = 120
+_KEPT_LINES, _KEPT_BEFORE = 120, 12
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
 _BOUNDS = re.compile(r"out-of-bounds (?:LDS )?access:")
@@ -218,13 +218,21 @@ def _play_batch(
             number, job = batch[0]
             yield number, Outcome(job.case, "engine_error", f"launcher: {error}", {}, (), _command(lane, job))
             return
+        told = [0] * world_size
         try:
             for number, job in batch:
                 ended = _wait_for(group, folder, number, world_size, deadline)
                 observations = _read(folder, number, world_size)
                 if ended is None:
                     kind, message = classify(observations, world_size, (), timed_out=False, code=0, progress=())
-                    yield number, Outcome(job.case, kind, message, observations, (), _command(lane, job))
+                    kept: tuple[str, ...] = ()
+                    if kind == "refused":
+                        # What led to an exception is often only in what was printed before it: a compiler's error, say.
+                        rank = min(item.rank for item in observations.values() if item.outcome == "refused")
+                        printed = _printed(group, rank)[told[rank] :][-_KEPT_BEFORE:]
+                        kept = tuple(lane.readable(line.replace(name, "…")) for line in printed)
+                    told = [len(_printed(group, rank)) for rank in range(world_size)]
+                    yield number, Outcome(job.case, kind, message, observations, kept, _command(lane, job))
                     continue
                 timed_out, code = ended == "deadline", _code(group)
                 lines = end_group(group)
@@ -285,6 +293,10 @@ def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, dead
         if now > until:
             return "deadline"
         time.sleep(_POLL_SECONDS)
+
+
+def _printed(group: RankGroup, rank: int) -> list[str]:
+    return [line for line in group.output() if line.startswith(f"[{rank}] ")]
 
 
 def _code(group: RankGroup) -> int:
