@@ -69,3 +69,15 @@ def test_a_release_between_that_passes_and_another_message_each_start_a_draft_of
 def test_what_is_expected_or_says_nothing_about_the_release_needs_no_draft() -> None:
     found = results({"1.1.1": (Verdict.EXPECTED_FAIL, "a"), "1.2.1": (Verdict.ENGINE_ERROR, "launcher")})
     assert draft_expectations(found, MATRIX) == ()
+
+
+@pytest.mark.parametrize(("race", "verdict", "stale"), [(True, Verdict.PASS, 0), (False, Verdict.UNEXPECTED_PASS, 1)])
+def test_only_a_race_may_pass_where_a_failure_is_expected(race: bool, verdict: Verdict, stale: int) -> None:
+    expectation = Expectation("CMB-3", "==1.2.4", "late", "link", "virtual", kernel_types=("AsyncLL",), race=race)
+    judged, contradicted = apply_expectations(results({}).records, [expectation], WHEELS, ["CMB-3"])
+    assert [item.verdict for item in judged if item.wheel == "1.2.4@cp310"] == [verdict]
+    assert len(contradicted) == stale
+    failed = results({"1.2.4": (Verdict.FAIL, "too late")})
+    judged, contradicted = apply_expectations(failed.records, [expectation], WHEELS, ["CMB-3"])
+    assert [item.verdict for item in judged if item.wheel == "1.2.4@cp310"] == [Verdict.EXPECTED_FAIL]
+    assert not contradicted
