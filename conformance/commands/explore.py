@@ -256,8 +256,7 @@ def replay(asked: Asked, name: str) -> int:
                             print(f"    | {line}")
                 if asked.keep and key in kept:
                     kept[key] = kept[key].with_outcome(chosen.wheel, outcome)
-    if asked.keep:
-        write_regressions(tuple(kept.values()))
+                    write_regressions(tuple(kept.values()))
     if asked.json_output:
         print_json(answers)
     return 1 if surprises and not asked.keep else 0
