@@ -54,7 +54,7 @@ class Asked:
     record: Path = Path("results") / "explored"
     base: Path | None = None
     unpacked: Unpacked | None = None
-    deadline: float = 120.0
+    deadline: float = 400.0
     shrink: int = 300
     keep: bool = False
     fresh: bool = False

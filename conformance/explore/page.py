@@ -156,8 +156,12 @@ def _regression(item: Regression) -> str:
         lines.append(f"- told by requirement {item.requirement}")
     if item.reference:
         lines.append(f"- upstream: {item.reference}")
-    origin = f"- first seen on {item.wheel} (sha256 {item.sha256[:12]}…), seed {item.seed}, situation {item.number}"
-    lines.append(origin + (f", schedule {item.schedule}" if item.schedule else ""))
+    origin = f"- first seen on {item.wheel} (sha256 {item.sha256[:12]}…), "
+    if item.number < 0:
+        lines.append(f"{origin}by a trial written for it")
+    else:
+        origin += f"seed {item.seed}, situation {item.number}"
+        lines.append(origin + (f", schedule {item.schedule}" if item.schedule else ""))
     lines += ["", f"    {item.command}", "", "```json", json.dumps(trial_to_json(item.trial)), "```", ""]
     return "\n".join(lines)
 
