@@ -184,6 +184,7 @@ def load_catalogue() -> tuple[Requirement, ...]:
 _NO_RULES = frozenset(
     {
         "__main__.py",
+        "compiling.py",
         "lanes.py",
         "measuring.py",
         "nodes.py",

@@ -93,6 +93,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         nightly_first, nightly_last: the nightlies that it covers too, by date, both included; none if both are left out.
         nightly_versions: PEP 440 specifier that narrows them further, for days on which two lines were built.
         kernel_types: those that it is about, where a requirement is judged for several; left out: the first, IntraNode.
+        race: the failure depends on which rank is faster; a run in which it does not show contradicts nothing.
     """
 
     requirement: str
@@ -105,6 +106,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nightly_last: datetime.date | None = None
     nightly_versions: str = ""
     kernel_types: tuple[str, ...] = ()
+    race: bool = False
 
     def speaks_about(self, kernel_type: str) -> bool:
         """Whether it is about results for a kernel type ("" for those of no kernel type in particular)."""

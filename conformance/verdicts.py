@@ -112,7 +112,7 @@ def apply_expectations(
     """Turn expected failures into `expected_fail`, and expectations that do not come true into failures.
 
     Strict both ways: an expected failure with another message stays a failure, and an expectation whose requirement passes,
-    or never ran although it was selected, is stale.
+    or never ran although it was selected, is stale. Only what is marked as a race may pass.
 
     Args:
         wheels, requirements: what was judged; expectations about anything else are left alone.
@@ -153,6 +153,8 @@ def apply_expectations(
                     f"{expectation.message!r}, got {record.message!r}"
                 )
                 judged.append(record)
+        elif record.verdict == Verdict.PASS and expectation.race:
+            judged.append(record)
         elif record.verdict == Verdict.PASS:
             contradicted[index] = f"{record.subject} on {wheel.label} passes; remove or narrow the expectation"
             judged.append(replace(record, verdict=Verdict.UNEXPECTED_PASS, link=expectation.link))

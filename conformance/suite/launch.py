@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from conformance.suite.cases import Case
+from conformance.suite.compiling import is_compiling
 from conformance.suite.lanes import Lane
 from conformance.suite.observations import FAILED_HERE, Observation, observation_name, progress_name, read_observation
 from conformance.suite.rank_groups import RankGroup, Starter, StartError, end_group
@@ -33,7 +34,9 @@ _GRACE_SECONDS, _FINISH_SECONDS = 1.0, 20.0
 _POLL_SECONDS = 0.01
 # When one rank has refused a step, the others may wait for it in a kernel, for ever. Time for the slower ones to refuse it too.
 _STUCK_SECONDS = 6.0
-_KEPT_LINES = 120
+# How often to look for a compiler, and for how long altogether it may hold a deadline up.
+_COMPILER_SECONDS, _LONGEST_COMPILATION = 0.5, 1800.0
+_KEPT_LINES, _KEPT_BEFORE = 120, 12
 
 _ASSERTION = re.compile(r"[Aa]ssertion `(?P<text>.*)' failed")
 _BOUNDS = re.compile(r"out-of-bounds (?:LDS )?access:")
@@ -215,13 +218,21 @@ def _play_batch(
             number, job = batch[0]
             yield number, Outcome(job.case, "engine_error", f"launcher: {error}", {}, (), _command(lane, job))
             return
+        told = [0] * world_size
         try:
             for number, job in batch:
                 ended = _wait_for(group, folder, number, world_size, deadline)
                 observations = _read(folder, number, world_size)
                 if ended is None:
                     kind, message = classify(observations, world_size, (), timed_out=False, code=0, progress=())
-                    yield number, Outcome(job.case, kind, message, observations, (), _command(lane, job))
+                    kept: tuple[str, ...] = ()
+                    if kind == "refused":
+                        # What led to an exception is often only in what was printed before it: a compiler's error, say.
+                        rank = min(item.rank for item in observations.values() if item.outcome == "refused")
+                        printed = _printed(group, rank)[told[rank] :][-_KEPT_BEFORE:]
+                        kept = tuple(lane.readable(line.replace(name, "…")) for line in printed)
+                    told = [len(_printed(group, rank)) for rank in range(world_size)]
+                    yield number, Outcome(job.case, kind, message, observations, kept, _command(lane, job))
                     continue
                 timed_out, code = ended == "deadline", _code(group)
                 lines = end_group(group)
@@ -248,9 +259,15 @@ def _play_batch(
 
 
 def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, deadline: float) -> str | None:
-    """Wait until all ranks have written what they saw of one job: None; or why there is nothing more to wait for."""
+    """Wait until all ranks have written what they saw of one job: None; or why there is nothing more to wait for.
+
+    Args:
+        deadline: seconds, those apart in which the ranks compile.
+    """
     paths = [folder / observation_name(number, rank) for rank in range(world_size)]
-    until, failed_at, refused = time.monotonic() + deadline, None, False
+    begun = time.monotonic()
+    until, failed_at, refused = begun + deadline, None, False
+    asked_at, spent = begun, 0.0
     while True:
         # Asked before looking for files: what a rank wrote before it ended is seen.
         running, failed, now = group.running, group.failed, time.monotonic()
@@ -266,11 +283,20 @@ def _wait_for(group: RankGroup, folder: Path, number: int, world_size: int, dead
             failed_at = now
         if failed_at is not None and now - failed_at > _GRACE_SECONDS:
             return "failed"
+        if now >= asked_at + _COMPILER_SECONDS:
+            # Not the case's time, within reason.
+            if spent < _LONGEST_COMPILATION and is_compiling(group.pids()):
+                spent, until = spent + now - asked_at, until + now - asked_at
+            asked_at = now
         if not refused and any(FAILED_HERE in _text(folder / progress_name(rank)) for rank in range(world_size)):
             refused, until = True, min(until, now + _STUCK_SECONDS)
         if now > until:
             return "deadline"
         time.sleep(_POLL_SECONDS)
+
+
+def _printed(group: RankGroup, rank: int) -> list[str]:
+    return [line for line in group.output() if line.startswith(f"[{rank}] ")]
 
 
 def _code(group: RankGroup) -> int:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -49,6 +49,10 @@ class RankGroup(ABC):
     @abstractmethod
     def output(self) -> list[str]:
         """What the ranks have printed, line by line, rank after rank, each line with its rank in front."""
+
+    @abstractmethod
+    def pids(self) -> Collection[int]:
+        """Of the processes that were started; some may have ended."""
 
     @property
     def running(self) -> bool:
@@ -131,6 +135,9 @@ class _SpawnedRanks(RankGroup):
     def codes(self) -> Mapping[str, int | None]:
         return {f"rank {rank}": process.poll() for rank, process in enumerate(self._processes)}
 
+    def pids(self) -> Collection[int]:
+        return [process.pid for process in self._processes]
+
     def signal(self, number: int) -> None:
         for process in self._processes:
             if process.poll() is None:
@@ -187,6 +194,9 @@ class _TorchrunRanks(RankGroup):
 
     def codes(self) -> Mapping[str, int | None]:
         return {"torchrun": self._process.poll()}
+
+    def pids(self) -> Collection[int]:
+        return [self._process.pid]
 
     def signal(self, number: int) -> None:
         _kill_group(self._process.pid, number)
@@ -283,6 +293,9 @@ class _ForkedRanks(RankGroup):
                 # The ranks die with their server.
                 self._codes = {rank: -signal.SIGKILL if code is None else code for rank, code in self._codes.items()}
         return {f"rank {rank}": code for rank, code in self._codes.items()}
+
+    def pids(self) -> Collection[int]:
+        return self._pids
 
     def signal(self, number: int) -> None:
         for rank, pid in enumerate(self._pids):

@@ -6,10 +6,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -193,6 +195,9 @@ class _Played(RankGroup):
     def codes(self) -> Mapping[str, int | None]:
         return {"rank 0": self._code}
 
+    def pids(self) -> Collection[int]:
+        return []
+
     def signal(self, number: int) -> None:
         raise AssertionError("nothing runs")
 
@@ -206,7 +211,9 @@ class _KilledBy(Starter):
 
     runs: list[list[str]] = dataclasses.field(default_factory=list)
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         played = json.loads(jobs.read_text(encoding="utf-8"))
         self.runs.append([job["case"]["name"] for job in played])
         for job in played:
@@ -225,6 +232,20 @@ def test_cases_behind_one_that_ended_its_ranks_run_again(monkeypatch: pytest.Mon
     assert starter.runs == [["good", "bad", "late"], ["late"]]
     assert [item.kind for item in outcomes] == ["finished", "crash", "finished"]
     assert outcomes[1].message.startswith("rank 0: died of SIGKILL; a rank was killed from outside")
+
+
+@pytest.mark.parametrize(("name", "through"), [("clang-19", True), ("ld.lld", True), ("sleeper", False)])
+def test_a_deadline_does_not_run_while_ranks_compile(tmp_path: Path, name: str, through: bool) -> None:
+    """Ranks that start a program for three seconds and then do nothing, with a deadline of one second."""
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    (tmp_path / name).symlink_to(sleep)
+    ranks = tmp_path / "ranks"
+    ranks.write_text(f"#!/bin/sh\n(exec '{tmp_path / name}' 3)\ntouch '{tmp_path}/through'\nsleep 60\n")
+    ranks.chmod(0o755)
+    (outcome,) = run_jobs([Job(Case("c"), {})], Lane("plain", str(ranks), forked=False), deadline=1)
+    assert outcome.kind == "hang"
+    assert (tmp_path / "through").exists() == through
 
 
 @pytest.mark.parametrize(

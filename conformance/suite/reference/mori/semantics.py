@@ -75,10 +75,10 @@ class Semantics:
         return self.capacity()
 
     def staging_rows(self) -> int:
-        """Rows of combine's input, which the cap makes smaller within a node only."""
-        if self.config.kernel_type.name.startswith("IntraNode"):
-            return self.capacity()
-        return int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
+        """Rows of combine's input, which the cap does not make smaller for every kernel type."""
+        if self.config.kernel_type.name in ("AsyncLL", "InterNode"):
+            return int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
+        return self.capacity()
 
     def check_node(self) -> None:
         """The real constructor aborts the process here."""
