@@ -89,7 +89,7 @@ def _plan(asked: Asked, kernel_type: str, version: str) -> tuple[Planned, ...]:
 
 
 def explore(asked: Asked) -> int:
-    """Explore; print what was found. Returns 0 if everything is right or known, 1 if there are findings."""
+    """Explore; print what was found. Returns 0 if everything is right or known, 1 if there are findings or faults of our own."""
     findings: list[tuple[Chosen, str, Finding]] = []
     summaries: list[dict[str, Any]] = []
     for chosen in asked.chosen():
@@ -110,7 +110,8 @@ def explore(asked: Asked) -> int:
     else:
         for summary in summaries:
             print(_summary_line(summary))
-    return 1 if findings else 0
+    failed = any(summary["judgements"].get(Judgement.ENGINE_ERROR.value) for summary in summaries)
+    return 1 if findings or failed else 0
 
 
 def _explore(asked: Asked, chosen: Chosen, kernel_type: str, explorer: Explorer) -> tuple[list[Played], dict[str, Any]]:

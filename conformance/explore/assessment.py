@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from conformance.explore.known import REFERENCE_RELEASE, foretold
+from conformance.explore.known import REFERENCE_RELEASE, explaining, foretold
 from conformance.explore.playing import Trial
 from conformance.suite.judges import discrepancies
 from conformance.suite.launch import Outcome
@@ -110,6 +110,6 @@ def assess(trial: Trial, outcome: Outcome, version: str, label: str) -> Assessme
     symptom = Symptom("wrong", tuple(sorted(kinds))) if found else Symptom(outcome.kind, _place(outcome))
     text = str(found[0]) if found else outcome.message
     evidence = tuple(str(item) for item in found[:_SHOWN]) or outcome.evidence
-    explaining = tuple(dict.fromkeys(item.requirement for item in known if item.explains(trial, outcome.kind, kinds)))
-    judgement = Judgement.KNOWN if explaining else Judgement.FINDING
-    return Assessment(judgement, symptom, explaining, text, evidence)
+    requirements = explaining(known, trial, outcome.kind, kinds)
+    judgement = Judgement.KNOWN if requirements else Judgement.FINDING
+    return Assessment(judgement, symptom, requirements, text, evidence)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from conformance.explore.assessment import Judgement, Symptom, assess
-from conformance.explore.known import foretold
+from conformance.explore.known import explaining, foretold
 from conformance.explore.playing import Trial
 from conformance.explore.schedules import Schedule
 from conformance.suite.cases import Case
@@ -150,8 +150,29 @@ def test_a_slow_constructor_explains_a_hang_of_ranks_that_do_not_meet_until_rele
         (PLAIN.with_(play="replay"), "1.2.3.post1", {"RTE-3"}),
         (PLAIN.with_(play="replay"), "1.2.4", set()),
         (PLAIN.with_(kernel_type="AsyncLL"), "1.2.4", {"CMB-3"}),
+        (STAGED.with_(kernel_type="IntraNodeLL"), "1.2.4", {"CAP-7"}),
+        (PLAIN.with_(kernel_type="IntraNodeLL", warps_per_block=2), "1.2.4", {"LNC-2"}),
+        (PLAIN.with_(kernel_type="InterNodeV1", gpus_per_node=1), "1.2.3", {"LNC-2"}),
+        (PLAIN.with_(kernel_type="InterNodeV1", gpus_per_node=1, rdma_block_num=8), "1.2.3", set()),
+        (PLAIN.with_(kernel_type="InterNodeV1", gpus_per_node=1), "1.2.4", set()),
+        (PLAIN.with_(kernel_type="InterNodeV1", pattern="out_of_range"), "1.2.4", {"IDS-2"}),
+        (PLAIN.with_(kernel_type="InterNode", block_num=3, external_input=False), "1.2.4", {"LNC-2", "CMB-4", "DSP-6"}),
     ],
 )
 def test_what_is_known_is_foretold_from_the_inputs(case: Case, version: str, expected: set[str]) -> None:
     found = foretold(make_world(case), version, f"{version}@cp310")
     assert {item.requirement for item in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ({"position"}, ("DSP-6",)),
+        ({"position", "sum"}, ("CMB-4", "DSP-6")),
+        ({"position", "sum", "payload"}, ()),
+    ],
+)
+def test_several_faults_together_explain_what_none_does_alone(kinds: set[str], expected: tuple[str, ...]) -> None:
+    case = PLAIN.with_(kernel_type="InterNode", external_input=False)
+    known = foretold(make_world(case), "1.2.4", LABEL)
+    assert explaining(known, Trial(case), "finished", frozenset(kinds)) == expected
