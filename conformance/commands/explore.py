@@ -54,7 +54,7 @@ class Asked:
     record: Path = Path("results") / "explored"
     base: Path | None = None
     unpacked: Unpacked | None = None
-    deadline: float = 120.0
+    deadline: float = 400.0
     shrink: int = 300
     keep: bool = False
     fresh: bool = False
@@ -89,7 +89,7 @@ def _plan(asked: Asked, kernel_type: str, version: str) -> tuple[Planned, ...]:
 
 
 def explore(asked: Asked) -> int:
-    """Explore; print what was found. Returns 0 if everything is right or known, 1 if there are findings."""
+    """Explore; print what was found. Returns 0 if everything is right or known, 1 if there are findings or faults of our own."""
     findings: list[tuple[Chosen, str, Finding]] = []
     summaries: list[dict[str, Any]] = []
     for chosen in asked.chosen():
@@ -110,7 +110,8 @@ def explore(asked: Asked) -> int:
     else:
         for summary in summaries:
             print(_summary_line(summary))
-    return 1 if findings else 0
+    failed = any(summary["judgements"].get(Judgement.ENGINE_ERROR.value) for summary in summaries)
+    return 1 if findings or failed else 0
 
 
 def _explore(asked: Asked, chosen: Chosen, kernel_type: str, explorer: Explorer) -> tuple[list[Played], dict[str, Any]]:
@@ -256,8 +257,7 @@ def replay(asked: Asked, name: str) -> int:
                             print(f"    | {line}")
                 if asked.keep and key in kept:
                     kept[key] = kept[key].with_outcome(chosen.wheel, outcome)
-    if asked.keep:
-        write_regressions(tuple(kept.values()))
+                    write_regressions(tuple(kept.values()))
     if asked.json_output:
         print_json(answers)
     return 1 if surprises and not asked.keep else 0

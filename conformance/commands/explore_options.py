@@ -28,7 +28,7 @@ def add_explore_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--unpacked", type=Path, metavar="FOLDER", help="wheels are unpacked here: FOLDER/VERSION/mori")
     how.add_argument("--jit-cache", type=Path, metavar="FOLDER", help="with --unpacked: compiled kernels, by version")
     how.add_argument(
-        "--case-deadline", type=float, default=120.0, metavar="SECONDS", help="for one trial (default: 120)"
+        "--case-deadline", type=float, default=400.0, metavar="SECONDS", help="for one trial (default: 400)"
     )
     how.add_argument(
         "--shrink", type=int, default=300, metavar="N", help="trials at most to make one finding small (default: 300)"

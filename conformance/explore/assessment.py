@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from conformance.explore.known import foretold
+from conformance.explore.known import REFERENCE_RELEASE, explaining, foretold
 from conformance.explore.playing import Trial
 from conformance.suite.judges import discrepancies
 from conformance.suite.launch import Outcome
@@ -18,6 +18,8 @@ __all__ = ["Assessment", "Judgement", "Symptom", "assess"]
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 _KERNEL = re.compile(r"kernel (\w+?)(?:_bf16|_f32|_fp8\w*|_nop2p|_p2p)*,")
 _SHOWN = 6
+# What the virtual GPU says of a kernel that is ended, and what a rank says whose launch was given up.
+_RUNNING = re.compile(r"is ended while kernels run|deadlock|blocks finished|LaunchTimeOut")
 
 
 class Judgement(str, Enum):
@@ -91,6 +93,11 @@ def assess(trial: Trial, outcome: Outcome, version: str, label: str) -> Assessme
     known = foretold(make_world(outcome.case), version, label)
     if outcome.kind == "engine_error":
         return Assessment(Judgement.ENGINE_ERROR, Symptom("engine_error"), (), outcome.message, outcome.evidence)
+    device = version != REFERENCE_RELEASE
+    if device and outcome.kind == "hang" and not any(_RUNNING.search(line) for line in outcome.evidence):
+        # A kernel that runs says where when it is ended. A first compilation can outlast a deadline.
+        text = f"the deadline came while no kernel was running, perhaps compiling: give more --case-deadline; {outcome.message}"
+        return Assessment(Judgement.ENGINE_ERROR, Symptom("deadline"), (), text, outcome.evidence)
     found = discrepancies(outcome) if outcome.kind == "finished" else []
     kinds = frozenset(item.kind for item in found)
     if outcome.kind == "finished" and not found:
@@ -103,6 +110,6 @@ def assess(trial: Trial, outcome: Outcome, version: str, label: str) -> Assessme
     symptom = Symptom("wrong", tuple(sorted(kinds))) if found else Symptom(outcome.kind, _place(outcome))
     text = str(found[0]) if found else outcome.message
     evidence = tuple(str(item) for item in found[:_SHOWN]) or outcome.evidence
-    explaining = tuple(dict.fromkeys(item.requirement for item in known if item.explains(trial, outcome.kind, kinds)))
-    judgement = Judgement.KNOWN if explaining else Judgement.FINDING
-    return Assessment(judgement, symptom, explaining, text, evidence)
+    requirements = explaining(known, trial, outcome.kind, kinds)
+    judgement = Judgement.KNOWN if requirements else Judgement.FINDING
+    return Assessment(judgement, symptom, requirements, text, evidence)

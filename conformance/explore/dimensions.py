@@ -246,7 +246,7 @@ def space_for(kernel_type: str, version: str) -> Space:
             ),
             Constraint(
                 ("world_size", "gpus_per_node", "top_k"),
-                "combine has room for as many nodes as a token has experts, and does not look (see docs/explored.md)",
+                "combine has room for as many nodes as a token has experts, and does not look (NOD-5)",
                 lambda situation: int(situation["top_k"]) * _gpus(situation) >= int(situation["world_size"]),
             ),
         ]

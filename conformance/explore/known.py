@@ -7,7 +7,7 @@ something goes wrong, a case that comes out right is a finding too: then this ta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.specifiers import SpecifierSet
@@ -24,7 +24,7 @@ from moriep.layouts import LAYOUTS, BufferLayout, layout_for_release
 from moriep.staging import combine_staging, weight_sums_fit
 from moriep.vocabulary import KernelType, QuantType
 
-__all__ = ["KNOWN", "REFERENCE_RELEASE", "Known", "foretold"]
+__all__ = ["KNOWN", "REFERENCE_RELEASE", "Known", "explaining", "foretold"]
 
 # The reference implementation, as a release: it does everything right, and refuses what does not fit.
 REFERENCE_RELEASE = "reference"
@@ -69,17 +69,28 @@ class Known:
             return version == self.releases
         return Version(version) in SpecifierSet(self.releases, prereleases=True)
 
-    def explains(self, trial: Trial, outcome: str, kinds: frozenset[str]) -> bool:
-        """Whether what became of a trial is this.
-
-        Args:
-            outcome: its kind; kinds: of the discrepancies, if it finished.
-        """
+    def allows(self, trial: Trial, outcome: str) -> bool:
+        """Whether a trial may end like this because of it."""
         if not self.when(trial):
             return False
         if self.writes_outside and trial.heap != "isolation":
             return outcome in _ANY_END
-        return outcome in self.outcomes and (outcome != "finished" or not self.kinds or kinds <= set(self.kinds))
+        return outcome in self.outcomes
+
+
+def explaining(known: Sequence[Known], trial: Trial, outcome: str, kinds: frozenset[str]) -> tuple[str, ...]:
+    """The requirements that together explain what became of a trial; none if something is left unexplained.
+
+    Args:
+        outcome: its kind; kinds: of the discrepancies, if it finished.
+    """
+    allowing = [item for item in known if item.allows(trial, outcome)]
+    if outcome == "finished":
+        for kind in kinds:
+            if not any(not item.kinds or kind in item.kinds for item in allowing):
+                return ()
+        allowing = [item for item in allowing if not item.kinds or kinds & set(item.kinds)]
+    return tuple(dict.fromkeys(item.requirement for item in allowing))
 
 
 def _capacity(case: Case) -> Capacity:
@@ -153,6 +164,33 @@ def _replays(world: World, _: BufferLayout) -> bool:
     return world.case.play == "replay" and _has_tokens(world)
 
 
+def _capped(world: World, _: BufferLayout) -> bool:
+    """A cap below the maximum."""
+    capacity = _capacity(world.case)
+    return capacity.rows < capacity.worst_case and _has_tokens(world)
+
+
+def _capped_from_outside(world: World, layout: BufferLayout) -> bool:
+    return world.case.external_input and _capped(world, layout)
+
+
+def _odd_network_blocks(world: World, _: BufferLayout) -> bool:
+    """Blocks of the network that are no multiple of 8, and more than one node."""
+    return world.case.nodes > 1 and world.case.rdma_blocks % 8 != 0 and _has_tokens(world)
+
+
+def _odd_blocks(world: World, _: BufferLayout) -> bool:
+    return world.case.block_num % world.case.world_size != 0
+
+
+def _few_warps(world: World, _: BufferLayout) -> bool:
+    return world.case.warps_per_block < 3 and _has_tokens(world)
+
+
+def _registered(world: World, _: BufferLayout) -> bool:
+    return not world.case.external_input and _has_tokens(world)
+
+
 _ASSERTING = ("IntraNodeLL", "InterNodeV1", "InterNodeV1LL", "AsyncLL")
 
 KNOWN: tuple[Known, ...] = (
@@ -168,15 +206,26 @@ KNOWN: tuple[Known, ...] = (
     Known("OVF-8", "<1.2.3.dev0", ("IntraNode",), _overflows, ("asserted",), certain=True, writes_outside=False),
     Known("OVF-8", ">=1.2.3.dev0", ("IntraNode",), _overflows, ("out_of_bounds",), certain=True),
     Known("OVF-9", ">=1.1.1", _ASSERTING, _overflows, ("asserted",), certain=True, writes_outside=False),
-    Known("OVF-6", ">=1.1.1", ("InterNode",), _overflows, _ANY_END),
+    Known("OVF-8", ">=1.1.1", ("InterNode",), _overflows, _ANY_END),
     Known("CAP-7", ">=1.1.1", ("IntraNode",), _stages_outside, ("out_of_bounds",), certain=True),
     Known("CAP-8", ">=1.1.1", ("IntraNode",), _too_many_weights, ("out_of_bounds",), certain=True),
+    Known("CAP-7", ">=1.2.0", ("IntraNodeLL",), _capped_from_outside, ("out_of_bounds",)),
+    Known("CAP-8", ">=1.1.1", ("IntraNodeLL", "InterNodeV1", "InterNodeV1LL"), _too_many_weights, ("out_of_bounds",)),
+    # A cap is a quota for each pair of ranks, which combine does not go beyond.
+    Known("CAP-7", ">=1.1.1", ("InterNode",), _capped, _ANY_END),
     # −1 / E is 0: such a slot is sent to rank 0, and may overflow it.
     Known("IDS-1", "<=1.2.0", ("IntraNode", "IntraNodeLL", "InterNodeV1", "InterNodeV1LL"), _drops, _ANY_END),
     Known("IDS-4", "<=1.2.1", ("IntraNodeLL",), _drops, _ANY_END),
     Known("IDS-1", ">=1.1.1", ("InterNodeV1LL", "AsyncLL", "InterNode"), _drops, _ANY_END),
     Known("IDS-2", "<=1.1.1", ("IntraNode", "InterNodeV1", "AsyncLL", "InterNode"), _names_nobody, _ANY_END),
+    # The guard stands behind an assertion that such an id breaks.
+    Known("IDS-2", ">=1.2.0", ("InterNodeV1", "InterNodeV1LL", "AsyncLL"), _names_nobody, ("asserted", "crash")),
+    Known("IDS-2", ">=1.1.1", ("InterNodeV1LL", "InterNode"), _names_nobody, _ANY_END),
     Known("IDS-5", "<=1.2.1", ("IntraNodeLL",), _names_nobody, _ANY_END),
+    Known("LNC-2", "<1.2.4.dev0", ("InterNodeV1",), _odd_network_blocks, _ANY_END),
+    Known("LNC-2", ">=1.1.1", ("InterNode",), _odd_blocks, _ANY_END),
+    Known("LNC-2", ">=1.2.2", ("IntraNodeLL",), _few_warps, ("finished",), writes_outside=False),
+    Known("CMB-4", ">=1.1.1", ("InterNode",), _registered, ("finished",), ("sum", "weight_sum"), writes_outside=False),
     Known(
         "RTE-3",
         ">=1.2.3.dev0,<1.2.4",
@@ -195,17 +244,17 @@ KNOWN: tuple[Known, ...] = (
         ("weight_sum",),
         writes_outside=False,
     ),
-    # Its positions have the stride M.
+    # Its positions have the stride M; and are refused where slots name nobody.
     Known(
         "DSP-6",
         ">=1.1.1",
         ("InterNode",),
         lambda world, _: _has_tokens(world),
-        ("finished",),
+        ("finished", "refused"),
         ("position",),
         writes_outside=False,
     ),
-    # Fixed by a barrier at the end of the constructor.
+    # Until the constructor ends with a barrier. Ranks that meet behind it by themselves are spared.
     Known(
         "slow-constructor",
         "<1.2.3.dev0",
@@ -213,7 +262,7 @@ KNOWN: tuple[Known, ...] = (
         lambda world, _: _has_tokens(world),
         _ANY_END,
         writes_outside=False,
-        when=lambda trial: trial.schedule.slow is not None,
+        when=lambda trial: not trial.schedule.meets,
     ),
 )
 

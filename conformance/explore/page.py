@@ -36,7 +36,8 @@ foretold for certain and does not happen, that is a finding too (**stale**).
     python -m conformance explore --wheel 1.2.4 --schedules 1-20         # small situations under twenty schedules
     python -m conformance explore --replay all --wheel stable            # everything below, played again
 
-Exit code 0: all is right or known; 1: there are findings, printed with the smallest trial and the evidence. `--keep` writes them
+Exit code 0: all is right or known; 1: there are findings, printed with the smallest trial and the evidence, or trials that could
+not be played to their end because of this project or a deadline (they are played again by the next run). `--keep` writes findings
 to `regressions.toml` with the judgement "open": whoever keeps one finds out what it is, names it, and changes the judgement. A
 trial that is not wanted in the list is played from a file: `--replay FILE`, with the JSON that a finding prints.
 """
@@ -156,8 +157,12 @@ def _regression(item: Regression) -> str:
         lines.append(f"- told by requirement {item.requirement}")
     if item.reference:
         lines.append(f"- upstream: {item.reference}")
-    origin = f"- first seen on {item.wheel} (sha256 {item.sha256[:12]}…), seed {item.seed}, situation {item.number}"
-    lines.append(origin + (f", schedule {item.schedule}" if item.schedule else ""))
+    origin = f"- first seen on {item.wheel} (sha256 {item.sha256[:12]}…), "
+    if item.number < 0:
+        lines.append(f"{origin}by a trial written for it")
+    else:
+        origin += f"seed {item.seed}, situation {item.number}"
+        lines.append(origin + (f", schedule {item.schedule}" if item.schedule else ""))
     lines += ["", f"    {item.command}", "", "```json", json.dumps(trial_to_json(item.trial)), "```", ""]
     return "\n".join(lines)
 

@@ -43,7 +43,8 @@ class Regression:
         title: one sentence.
         trial: the smallest trial that shows it.
         symptom: how it shows on the wheel that it was found on.
-        wheel, sha256: that wheel. seed, number: the situation it was found in; schedule: of that run.
+        wheel, sha256: that wheel. seed, number: the situation it was found in (−1: a trial was written for it); schedule: of that
+            run.
         outcomes: label of a wheel → "right", or the symptom there.
         judgement: one of JUDGEMENTS; evidence: what it is judged by; reference: upstream's, if there is one.
         requirement: of the catalogue, which tells of it too.
