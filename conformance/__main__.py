@@ -129,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_device_coverage(actions)
     actions.add_parser("catalogue", help="print docs/requirements.md: every requirement, and the facts behind them")
 
+    draft = actions.add_parser("draft", help="print entries for matrix.toml that would expect what failed unexpectedly")
+    draft.add_argument("--results", type=Path, default=Path("results") / "results.jsonl", metavar="FILE")
+
     nightly = actions.add_parser("nightly", help="the steps of the nightly workflow")
     steps = nightly.add_subparsers(dest="step", metavar="STEP", required=True)
     wheels = steps.add_parser("wheels", help="lock new nightlies, and name those to judge")
@@ -185,6 +188,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from conformance.facts import requirements_page
 
             print(requirements_page(), end="")
+            return 0
+        if parsed.action == "draft":
+            from conformance.drafting import draft_expectations
+            from conformance.results import read_results
+            from conformance.selection import load_project_matrix
+
+            for item in draft_expectations(read_results(parsed.results), load_project_matrix(parsed.matrix)):
+                print(item.text())
             return 0
         if parsed.action == "nightly":
             from conformance.commands import nightly

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["add_explore_options", "run_explore"]
+__all__ = ["add_explore_options", "numbers_of", "run_explore"]
 
 
 def add_explore_options(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,8 @@ def add_explore_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _numbers(text: str | None) -> tuple[int, ...]:
+def numbers_of(text: str | None) -> tuple[int, ...]:
+    """`4` → 1, 2, 3, 4; `4-6` → 4, 5, 6; nothing for None."""
     if text is None:
         return ()
     first, _, last = text.partition("-")
@@ -73,7 +74,7 @@ def run_explore(parsed: argparse.Namespace) -> int:
         return 0
     try:
         budget = None if parsed.budget is None else seconds_of(parsed.budget)
-        schedules = _numbers(parsed.schedules)
+        schedules = numbers_of(parsed.schedules)
     except ValueError as error:
         raise ExplorationError(f"--budget or --schedules: {error}") from error
     asked = Asked(

@@ -32,6 +32,10 @@ REFERENCE_RELEASE = "reference"
 _ANY_END = ("asserted", "out_of_bounds", "hang", "crash", "finished", "refused")
 
 
+def _always(_: Trial) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Known:
     """One thing that goes wrong.
@@ -44,6 +48,7 @@ class Known:
         outcomes: how it shows with one allocation for each buffer.
         kinds: if the case finishes, what may be wrong; empty for anything.
         certain: it cannot come out right with one allocation for each buffer.
+        when: of a trial, whether its schedule or heap let it happen.
         writes_outside: on a shared heap, where a write past a buffer lands in the next one, anything may follow.
     """
 
@@ -55,6 +60,7 @@ class Known:
     kinds: tuple[str, ...] = ()
     certain: bool = False
     writes_outside: bool = True
+    when: Callable[[Trial], bool] = _always
 
     def speaks_about(self, version: str, kernel_type: str) -> bool:
         if kernel_type not in self.kernel_types:
@@ -69,6 +75,8 @@ class Known:
         Args:
             outcome: its kind; kinds: of the discrepancies, if it finished.
         """
+        if not self.when(trial):
+            return False
         if self.writes_outside and trial.heap != "isolation":
             return outcome in _ANY_END
         return outcome in self.outcomes and (outcome != "finished" or not self.kinds or kinds <= set(self.kinds))
@@ -177,6 +185,35 @@ KNOWN: tuple[Known, ...] = (
         ("finished",),
         ("payload", "weights", "ids", "scales", "foreign", "missing", "twice", "position", "sum", "weight_sum"),
         writes_outside=False,
+    ),
+    Known(
+        "CMB-3",
+        ">=1.1.1",
+        ("AsyncLL",),
+        lambda world, _: _has_tokens(world),
+        ("finished",),
+        ("weight_sum",),
+        writes_outside=False,
+    ),
+    # Its positions have the stride M.
+    Known(
+        "DSP-6",
+        ">=1.1.1",
+        ("InterNode",),
+        lambda world, _: _has_tokens(world),
+        ("finished",),
+        ("position",),
+        writes_outside=False,
+    ),
+    # Fixed by a barrier at the end of the constructor.
+    Known(
+        "slow-constructor",
+        "<1.2.3.dev0",
+        ("IntraNode", "IntraNodeLL", "InterNodeV1", "InterNodeV1LL", "AsyncLL", "InterNode"),
+        lambda world, _: _has_tokens(world),
+        _ANY_END,
+        writes_outside=False,
+        when=lambda trial: trial.schedule.slow is not None,
     ),
 )
 

@@ -44,7 +44,7 @@ trial that is not wanted in the list is played from a file: `--replay FILE`, wit
 _SCHEDULES = """\
 The same small situations under other orders. A schedule comes from its number: with odd numbers the kernels of all ranks take
 turns in an order that a seed gives, with other blocks at once and other lengths of turns; with even ones ranks run freely, never
-meet on the host, and some come late to the constructor, a dispatch or a combine.
+meet on the host, and one comes late to the constructor, a dispatch or a combine, or is slow in the constructor itself.
 """
 
 

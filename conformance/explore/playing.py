@@ -42,7 +42,11 @@ class Trial:
         variables = {**dict(self.variables), **self.schedule.case_variables(self.case.world_size)}
         # Filling buffers between rounds is a meeting too.
         case = self.case if self.schedule.meets else self.case.with_(dirty=False, barriers=False)
-        return Job(case, variables, {"MORI_SHMEM_MODE": HEAPS[self.heap], **self.schedule.group_variables()})
+        return Job(
+            case,
+            variables,
+            {"MORI_SHMEM_MODE": HEAPS[self.heap], **self.schedule.group_variables(self.case.world_size)},
+        )
 
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:
@@ -57,7 +61,8 @@ def trial_to_json(trial: Trial) -> dict[str, Any]:
     if trial.heap != "isolation":
         found["heap"] = trial.heap
     if trial.schedule != PLAIN:
-        found["schedule"] = asdict(trial.schedule)
+        plain = asdict(PLAIN)
+        found["schedule"] = {name: value for name, value in asdict(trial.schedule).items() if value != plain[name]}
     return found
 
 

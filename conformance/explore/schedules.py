@@ -3,7 +3,7 @@
 
 A schedule comes from its number alone, so that it is repeated by it. Number 0 is the engine's own round robin with ranks that
 meet after each step, as the suite plays. With odd numbers the kernels of all ranks take turns by a seed, which repeats exactly.
-With even ones ranks run freely, never meet on the host, and some of them are late.
+With even ones ranks run freely, never meet on the host, and one is late for steps or for calls of HIP.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from conformance.suite.waiting import MEETINGS, WAITS
 
@@ -30,6 +30,7 @@ class Schedule:
     resident_blocks: blocks of a launch that start together (more follow when none can move).
     quantum: instructions of one turn of a wave.
     waits: (rank modulo the world size, step, seconds) of ranks that are late.
+    slow: (rank modulo the world size, HIP function, seconds) of a rank that is late for each such call.
     meets: ranks meet on the host after each step.
     """
 
@@ -38,12 +39,18 @@ class Schedule:
     lockstep: bool = False
     resident_blocks: int | None = None
     quantum: int | None = None
-    waits: tuple[tuple[int, str, float], ...] = field(default=())
+    waits: tuple[tuple[int, str, float], ...] = ()
+    slow: tuple[int, str, float] | None = None
     meets: bool = True
 
-    def group_variables(self) -> dict[str, str]:
+    def group_variables(self, world_size: int) -> dict[str, str]:
         """What the ranks' engines read when they start."""
+        slow = None
+        if self.slow is not None:
+            rank, function, seconds = self.slow
+            slow = f"{rank % world_size}/{function}/{seconds}"
         found = {
+            "VIRTUAL_ROCM_LATE": slow,
             "VIRTUAL_ROCM_SEED": self.seed or None,
             "VIRTUAL_ROCM_RESIDENT_BLOCKS": self.resident_blocks,
             "VIRTUAL_ROCM_QUANTUM": self.quantum,
@@ -61,7 +68,9 @@ class Schedule:
         return found
 
     def __str__(self) -> str:
-        parts = [f"{name}={value}" for name, value in self.group_variables().items()]
+        given = {"seed": self.seed or None, "resident blocks": self.resident_blocks, "quantum": self.quantum}
+        parts = [f"{name} {value}" for name, value in given.items() if value is not None]
+        parts += [f"rank {self.slow[0]} (mod W) {self.slow[2]} s late for each {self.slow[1]}"] if self.slow else []
         parts += [f"rank {rank} (mod W) {seconds} s late for {step}" for rank, step, seconds in self.waits]
         parts += ["kernels take turns"] if self.lockstep else []
         parts += [] if self.meets else ["ranks do not meet between steps"]
@@ -81,6 +90,10 @@ def make_schedule(number: int) -> Schedule:
     quantum = draw.choice((1, 7, 64, 512, 4096))
     if number % 2:
         return Schedule(number, seed, True, resident, quantum)
+    if number % 4 == 2:
+        # The constructor allocates together with all ranks, and clears what it got alone.
+        slow = (draw.randrange(8), "hipMemset", 0.1)
+        return Schedule(number, seed, False, resident, quantum, (), slow, meets=False)
     steps = draw.sample(_LATE_FOR, draw.choice((1, 1, 2)))
     waits = tuple((draw.randrange(8), step, draw.choice(_SECONDS)) for step in steps)
     return Schedule(number, seed, False, resident, quantum, waits, meets=False)
@@ -90,4 +103,6 @@ def schedule_from_json(values: Mapping[str, object]) -> Schedule:
     """As `asdict` has it."""
     given = dict(values)
     given["waits"] = tuple(tuple(item) for item in given.get("waits", ()))  # type: ignore[attr-defined]
+    if given.get("slow") is not None:
+        given["slow"] = tuple(given["slow"])  # type: ignore[arg-type]
     return Schedule(**given)  # type: ignore[arg-type]

@@ -30,7 +30,6 @@ for _requirement, _cases, _kinds, _good in (
     ("NOD-1", tuple(f"4-ranks-nodes-of-{gpus}" for gpus in (1, 2, 4)), _BOTH, "right on nodes of 1, 2 and 4 ranks"),
     ("NOD-2", ("8-ranks-nodes-of-8",), _BOTH, "right on 8 ranks of one node"),
     ("NOD-3", tuple(f"8-ranks-nodes-of-{gpus}" for gpus in (1, 2, 4)), _BOTH, "right on nodes of 1, 2 and 4 ranks"),
-    ("NOD-4", tuple(f"16-ranks-nodes-of-{gpus}" for gpus in (2, 4, 8)), _BOTH, "right on nodes of 2, 4 and 8 ranks"),
     ("NOD-5", ("more-nodes-than-experts",), _BOTH, "right with 4 nodes and 3 experts of a token"),
     ("ASY-1", ("split",), _BOTH, "what was sent arrives, whatever happens between the halves"),
 ):
@@ -57,6 +56,15 @@ def _second_op(kinds: tuple[str, ...], good: str) -> Judge:
 check("SEC-1", "v2-uniform", "v2-four-ranks")(_second_op(DISPATCH_KINDS, "every token arrived, unaltered and once"))
 check("SEC-2", "v2-uniform", "v2-four-ranks")(_second_op(SUM_KINDS, "every sum is right"))
 check("SEC-3", "v2-dropped")(_second_op(_BOTH, "slots of −1 go nowhere, and the sums are of the others"))
+
+
+@check("NOD-4", "16-ranks-nodes-of-8")
+def _two_full_nodes(outcomes: Outcomes) -> Finding:
+    """MORI's shared memory takes 8 ranks of a host and no more, whatever gpu_per_node says."""
+    for outcome in outcomes.values():
+        if "rankInNode < 8" in outcome.message:
+            return Finding(Verdict.NOT_RUN, f"{outcome.case.name}: MORI holds 8 ranks of one host: {outcome.message}")
+    return nothing_of(_BOTH, "right on 16 ranks of two nodes")(outcomes)
 
 
 @check("CMB-9", "fp4-blockwise")

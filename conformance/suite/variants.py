@@ -9,6 +9,7 @@ from conformance.suite.cases import Case
 __all__ = ["case_named", "variant", "variant_name"]
 
 _TWO_PATHS = ("InterNodeV1", "InterNodeV1LL")
+_USUAL_BLOCKS = Case("usual").block_num
 
 
 def variant_name(name: str, kernel_type: str) -> str:
@@ -20,9 +21,9 @@ def variant(case: Case, kernel_type: str) -> Case:
     """A case with another kernel type.
 
     The inter-node kernels treat a node's own ranks and others apart, so ranks are put on at least two nodes where the case does
-    not say how many share one; they give some blocks to each path, so there are at least two; and they gather one partial sum
-    of each node in a place for each expert of a token, so a token has at least as many experts as there are nodes. (That the last
-    is not checked is a requirement of its own.)
+    not say how many share one; they give some blocks to each path, so there are at least two, and eight for each where the case
+    is not about geometry: releases up to 1.2.3 take no other number right (LNC-2 shows it); and they gather one partial sum of
+    each node in a place for each expert of a token, so a token has as many experts as there are nodes (NOD-5 is about fewer).
     """
     if kernel_type in ("", case.kernel_type):
         return case
@@ -37,7 +38,7 @@ def variant(case: Case, kernel_type: str) -> Case:
         name=name,
         kernel_type=kernel_type,
         gpus_per_node=per_node,
-        block_num=max(case.block_num, 2),
+        block_num=16 if case.block_num == _USUAL_BLOCKS else max(case.block_num, 2),
         top_k=top_k,
     )
 

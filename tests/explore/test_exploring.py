@@ -26,7 +26,7 @@ from conformance.wheels import Wheel
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 # The quick budget: as many situations of the covering array for each implementation.
-QUICK = 24
+QUICK = 20
 # Faults of each kind, and how the exploration is to see them.
 WITNESSES = {
     "drops-a-token-to-the-last-rank": "missing",
@@ -42,7 +42,7 @@ WITNESSES = {
     "averages-weights": "weight_sum",
     "sends-minus-one-to-rank-zero": "foreign",
     "rounds-the-cap-down": "refused",
-    "replay-moves-no-payload": "payload",
+    "replay-moves-no-payload": "missing",
 }
 WHEEL = Wheel("amd-mori", "1.2.4", "cp310-cp310-manylinux_2_35_x86_64", "0" * 64, 1, "")
 
@@ -133,7 +133,7 @@ def test_a_schedule_comes_from_its_number() -> None:
     assert schedules == [make_schedule(number) for number in range(40)]
     assert len(set(schedules)) == 40
     assert {schedule.lockstep for schedule in schedules[1::2]} == {True}
-    assert all(schedule.waits and not schedule.meets for schedule in schedules[2::2])
+    assert all((schedule.waits or schedule.slow) and not schedule.meets for schedule in schedules[2::2])
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_branch_is_executed_and_the_others_are_not(launch: Callable[..., Run],
     lines = covered(read_coverage([tmp_path])).lines
     assert lines[line_of("only with 1")]
     assert lines[line_of("in the inlined function")]
-    assert lines[line_of("always")]
+    assert lines[line_of("// always")]
     assert not lines[line_of("only with 0")]
     assert not lines[line_of("in the called function")]
     assert line_of("line numbers".capitalize()) not in lines  # a comment
