@@ -20,8 +20,8 @@ __all__ = ["Draft", "draft_expectations"]
 
 _FAILURES = (Verdict.FAIL, Verdict.CRASH, Verdict.TIMEOUT)
 # What differs from run to run: addresses, sizes, and which rank or token comes first where the order of waves decides.
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+|[\"\\\n]")
-_LONGEST = 90
+_VARYING = re.compile(r"0x[0-9a-f]+|\b\d+\b|[\"\\\n]")
+_LONGEST, _TELLING = 90, 16
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def _dates(wheels: Sequence[Wheel]) -> tuple[str, str]:
 
 
 def _common(messages: Sequence[str]) -> str:
-    """The longest part that all messages have and that does not change from run to run."""
-    parts = [part.strip() for part in _VARYING.split(messages[0])]
-    shared = [part[:_LONGEST] for part in parts if part and all(part[:_LONGEST] in message for message in messages)]
-    return max(shared, key=len, default=messages[0][:_LONGEST])
+    """A part that all messages have and that does not change from run to run: the first that tells something, or the longest."""
+    parts = [part.strip()[:_LONGEST].strip() for part in _VARYING.split(messages[0])]
+    shared = [part for part in parts if part and all(part in message for message in messages)]
+    telling = (part for part in shared if len(part) >= _TELLING)
+    return next(telling, None) or max(shared, key=len, default=messages[0][:_LONGEST])
