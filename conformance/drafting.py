@@ -30,8 +30,8 @@ class Draft:
     """One entry for `matrix.toml`, but for its link.
 
     Attributes:
-        versions: the stable releases, as PEP 440 has it. nightlies: first and last date of the nightlies; "" for none, and for the
-            last one where it is the newest that was judged.
+        versions: the stable releases, as PEP 440 has it.
+        nightlies: first and last date of the nightlies; "" for none, and for the last where it is the newest that was judged.
     """
 
     requirement: str
