@@ -152,6 +152,11 @@ Lines of the wheels' own kernels, executed on the virtual GPU by the suite's cas
 kernel that was launched, at the optimisation that the wheel asks for; code of templates that no launched kernel uses is not there
 to be counted. What is not executed is not tested: the page of a file names it, function by function.
 
+Ranks on one host reach each other's memory directly (P2P), also where the suite simulates nodes. So the code that posts RDMA or
+SDMA work is compiled into the kernels between nodes and is not executed: `transport/rdma`, `transport/sdma`,
+`shmem_ibgda_kernels.hpp`, `shmem_sdma_kernels.hpp`, and the branches that call them in `src/ops`. It takes several hosts, or GPUs
+with SDMA queues.
+
 Made by
 
     python -m conformance run --lane virtual --fresh --device-coverage FOLDER

@@ -7,6 +7,7 @@ takes it over into `matrix.toml` to find out.
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ __all__ = ["Draft", "draft_expectations"]
 
 _FAILURES = (Verdict.FAIL, Verdict.CRASH, Verdict.TIMEOUT)
 # What differs from run to run: addresses, sizes, and which rank or token comes first where the order of waves decides.
-_VARYING = re.compile(r"0x[0-9a-f]+|\d+|[\"\\\n]")
-_LONGEST = 90
+_VARYING = re.compile(r"0x[0-9a-f]+|\b\d+\b|[\"\\\n]")
+_LONGEST, _TELLING = 90, 16
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Draft:
     """One entry for `matrix.toml`, but for its link.
 
     Attributes:
-        versions: the stable releases, as PEP 440 has it. nightlies: first and last date of the nightlies; "" for none.
+        versions: the stable releases, as PEP 440 has it.
+        nightlies: first and last date of the nightlies; "" for none, and for the last where it is the newest that was judged.
     """
 
     requirement: str
@@ -45,7 +47,8 @@ class Draft:
             lines.append(f'kernel_types = ["{self.kernel_type}"]')
         lines.append(f'versions = "{self.versions}"')
         first, last = self.nightlies
-        lines += [f"nightly_first = {first}", f"nightly_last = {last}"] if first else []
+        lines += [f"nightly_first = {first}"] if first else []
+        lines += [f"nightly_last = {last}"] if last else []
         return "\n".join(
             [*lines, f'lane = "{self.lane}"', f'message = "{self.message}"', 'link = "docs/measured.md"', ""]
         )
@@ -60,6 +63,7 @@ def draft_expectations(results: Results, matrix: Matrix) -> tuple[Draft, ...]:
     by_subject: dict[tuple[str, str, str], list[Record]] = {}
     for record in results.records:
         by_subject.setdefault((record.requirement, record.kernel_type, record.lane), []).append(record)
+    newest = max((wheel.built for wheel in wheels.values() if wheel.nightly), default=None)
     drafts: list[Draft] = []
     for (requirement, kernel_type, lane), records in by_subject.items():
         ordered = sorted(records, key=lambda record: wheels[record.sha256].order)
@@ -73,7 +77,7 @@ def draft_expectations(results: Results, matrix: Matrix) -> tuple[Draft, ...]:
                         kernel_type,
                         lane,
                         _versions(stable, matrix),
-                        _dates(found),
+                        _dates(found, newest),
                         _common([record.message for record in run]),
                     )
                 )
@@ -109,13 +113,16 @@ def _versions(wheels: Sequence[Wheel], matrix: Matrix) -> str:
     return f">={own[0]}" if own[-1] == every[-1] else f">={own[0]},<={own[-1]}"
 
 
-def _dates(wheels: Sequence[Wheel]) -> tuple[str, str]:
-    dates = [wheel.built.isoformat() for wheel in wheels if wheel.nightly]
-    return (min(dates), max(dates)) if dates else ("", "")
+def _dates(wheels: Sequence[Wheel], newest: datetime.date | None) -> tuple[str, str]:
+    dates = [wheel.built for wheel in wheels if wheel.nightly]
+    if not dates:
+        return "", ""
+    return min(dates).isoformat(), "" if max(dates) == newest else max(dates).isoformat()
 
 
 def _common(messages: Sequence[str]) -> str:
-    """The longest part that all messages have and that does not change from run to run."""
-    parts = [part.strip() for part in _VARYING.split(messages[0])]
-    shared = [part[:_LONGEST] for part in parts if part and all(part[:_LONGEST] in message for message in messages)]
-    return max(shared, key=len, default=messages[0][:_LONGEST])
+    """A part that all messages have and that does not change from run to run: the first that tells something, or the longest."""
+    parts = [part.strip()[:_LONGEST].strip() for part in _VARYING.split(messages[0])]
+    shared = [part for part in parts if part and all(part in message for message in messages)]
+    telling = (part for part in shared if len(part) >= _TELLING)
+    return next(telling, None) or max(shared, key=len, default=messages[0][:_LONGEST])

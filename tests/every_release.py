@@ -20,7 +20,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from conformance.environments import EnvironmentFailure, add_base, wheel_environment  # noqa: E402
 from conformance.matrix import load_matrix  # noqa: E402
-from conformance.suite.lanes import device_compiler_digest  # noqa: E402
+from conformance.suite.lanes import LaneError, device_compiler_digest, virtual_variables  # noqa: E402
 
 TESTS = ("tests/moriep/test_dispatcher_on_wheels.py", "tests/suite/test_planned_odds.py")
 
@@ -39,10 +39,14 @@ def main() -> int:
         print(f"== {wheel.label}", flush=True)
         try:
             environment = wheel_environment(wheel)
+            # Before torch is installed beside it, which is large: a wheel that this system cannot load needs none.
+            if too_new := virtual_variables((environment.packages,), REPOSITORY).too_new:
+                raise EnvironmentFailure(too_new, machine=True)
             add_base(environment, wheel, base=options.python)
-        except EnvironmentFailure as failure:
+        except (EnvironmentFailure, LaneError) as failure:
             print(f"not run: {failure}", flush=True)
-            good &= failure.machine  # what this machine can never run is said, and is no failure
+            # What this machine can never run is said, and is no failure.
+            good &= isinstance(failure, EnvironmentFailure) and failure.machine
             continue
         variables = {
             **os.environ,

@@ -174,6 +174,8 @@ def _put_together(code_objects: Iterable[_CodeObject], names: set[str]) -> Cover
                 number = int(fields[1])
                 of_file[number] = of_file.get(number, False) or executed > 0
             elif kind == "function":
+                if fields[2] == "0":
+                    continue  # only code that the compiler made up: the file is not the function's
                 key = (fields[1], without_template_arguments(fields[0]))
                 functions.setdefault(key, []).append((fields[0], int(fields[2]), executed > 0))
             else:
