@@ -191,6 +191,11 @@ def _registered(world: World, _: BufferLayout) -> bool:
     return not world.case.external_input and _has_tokens(world)
 
 
+def _unmet_nodes(world: World, _: BufferLayout) -> bool:
+    """Several nodes whose ranks do not meet between dispatch and combine."""
+    return world.case.nodes > 1 and not world.case.barriers and _has_tokens(world)
+
+
 _ASSERTING = ("IntraNodeLL", "InterNodeV1", "InterNodeV1LL", "AsyncLL")
 
 KNOWN: tuple[Known, ...] = (
@@ -225,6 +230,16 @@ KNOWN: tuple[Known, ...] = (
     Known("LNC-2", "<1.2.4.dev0", ("InterNodeV1",), _odd_network_blocks, _ANY_END),
     Known("LNC-2", ">=1.1.1", ("InterNode",), _odd_blocks, _ANY_END),
     Known("LNC-2", ">=1.2.2", ("IntraNodeLL",), _few_warps, ("finished",), writes_outside=False),
+    # Races: combine does not wait for the number of tokens that another node sent; peers send into the buffer that it reads.
+    Known(
+        "STA-5",
+        ">=1.1.1",
+        ("InterNodeV1LL",),
+        _unmet_nodes,
+        ("finished", "out_of_bounds", "hang"),
+        ("sum", "weight_sum"),
+    ),
+    Known("CMB-4", ">=1.1.1", ("AsyncLL",), _registered, ("finished",), ("sum",), writes_outside=False),
     Known("CMB-4", ">=1.1.1", ("InterNode",), _registered, ("finished",), ("sum", "weight_sum"), writes_outside=False),
     Known(
         "RTE-3",
