@@ -105,6 +105,14 @@ for _run in read_wheel_runs(Path("matrix.toml")):
 
 
 @nox.session(python=DRIVER)
+def explore(session: nox.Session) -> None:
+    """Situations that nobody listed, on the virtual GPU: see docs/explored.md."""
+    install(session, "suite")
+    need_virtual_gpu(session)
+    session.run("python", "-m", "conformance", "explore", *session.posargs)
+
+
+@nox.session(python=DRIVER)
 def lock(session: nox.Session) -> None:
     """Add what the index holds now to the matrix; a changed hash is an error."""
     install(session)
@@ -152,11 +160,12 @@ def device(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def wheels(session: nox.Session) -> None:
-    """Published wheels on the virtual GPU: round trips and overflow, release by release. Arguments: versions (default: all)."""
-    install(session, "suite")
+    """Published wheels on the virtual GPU, each in turn: round trips, overflow, dispatcher, planner. Arguments: versions."""
+    install(session, "suite", "test")
     need_virtual_gpu(session)
     session.env["VIRTUAL_ROCM_LIBRARIES"] = str(Path("build/native/lib").resolve())
     session.run("python", "tests/virtual_rocm/wheels/published.py", *session.posargs)
+    session.run("python", "tests/every_release.py", *session.posargs)
 
 
 @nox.session(python=DRIVER)

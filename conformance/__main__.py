@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m conformance`: the runs behind the nox sessions: judge, lock, nightly, report."""
+"""`python -m conformance`: the runs behind the nox sessions: judge, explore, lock, nightly, report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conformance.catalogue import DEPTHS, KERNEL_TYPES
 from conformance.command_line import run_command
 
 if TYPE_CHECKING:
@@ -42,7 +43,35 @@ def _add_measuring(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--nodes", type=int, default=1, help="machines that share the ranks, with --torchrun")
     group.add_argument("--processes", type=int, metavar="N", help="wheels at once (default: one for each core)")
     group.add_argument(
+        "--depth",
+        choices=DEPTHS,
+        default="standard",
+        help="quick: IntraNode, minutes; standard (default): every kernel type; deep: up to 16 ranks on every shape of nodes",
+    )
+    group.add_argument(
+        "--kernel-type",
+        action="append",
+        default=[],
+        choices=KERNEL_TYPES,
+        metavar="TYPE",
+        help=f"judge for this one only; may be repeated: {', '.join(KERNEL_TYPES)}",
+    )
+    group.add_argument(
         "--case-deadline", type=float, default=240.0, metavar="SECONDS", help="for one case (default: 240)"
+    )
+    group.add_argument(
+        "--device-coverage",
+        type=Path,
+        metavar="FOLDER",
+        help="lane virtual: note which instructions of kernels are executed (only by what is measured now, see --fresh)",
+    )
+
+
+def _add_device_coverage(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    pages = actions.add_parser("device-coverage", help="make docs/device-coverage from runs with --device-coverage")
+    pages.add_argument("folder", type=Path, metavar="FOLDER", help="of these runs")
+    pages.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where to write (default: docs/device-coverage beside the matrix)"
     )
 
 
@@ -57,6 +86,9 @@ def _measuring(parsed: argparse.Namespace) -> Measuring:
         nodes=parsed.nodes,
         processes=parsed.processes,
         deadline=parsed.case_deadline,
+        depth=parsed.depth,
+        kernel_types=tuple(parsed.kernel_type),
+        device_coverage=parsed.device_coverage,
     )
 
 
@@ -85,10 +117,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print the verdicts as JSON too")
     _add_measuring(run)
 
+    from conformance.commands.explore_options import add_explore_options
+
+    add_explore_options(
+        actions.add_parser("explore", help="play situations that nobody listed, and make what fails small")
+    )
+
     lock = actions.add_parser("lock", help="add what the index holds now to the matrix")
     lock.add_argument("--check", action="store_true", help="write nothing; exit with 1 if there is something new")
 
+    _add_device_coverage(actions)
     actions.add_parser("catalogue", help="print docs/requirements.md: every requirement, and the facts behind them")
+
+    draft = actions.add_parser("draft", help="print entries for matrix.toml that would expect what failed unexpectedly")
+    draft.add_argument("--results", type=Path, default=Path("results") / "results.jsonl", metavar="FILE")
 
     nightly = actions.add_parser("nightly", help="the steps of the nightly workflow")
     steps = nightly.add_subparsers(dest="step", metavar="STEP", required=True)
@@ -130,14 +172,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 measuring=_measuring(parsed),
                 json_output=parsed.json,
             )
+        if parsed.action == "explore":
+            from conformance.commands.explore_options import run_explore
+
+            return run_explore(parsed)
         if parsed.action == "lock":
             from conformance.commands.lock import lock
 
             return lock(parsed.matrix, write=not parsed.check)
+        if parsed.action == "device-coverage":
+            from conformance.commands.device_coverage import device_coverage
+
+            return device_coverage(parsed.matrix, parsed.folder, parsed.output)
         if parsed.action == "catalogue":
             from conformance.facts import requirements_page
 
             print(requirements_page(), end="")
+            return 0
+        if parsed.action == "draft":
+            from conformance.drafting import draft_expectations
+            from conformance.results import read_results
+            from conformance.selection import load_project_matrix
+
+            for item in draft_expectations(read_results(parsed.results), load_project_matrix(parsed.matrix)):
+                print(item.text())
             return 0
         if parsed.action == "nightly":
             from conformance.commands import nightly

@@ -6,6 +6,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -20,7 +22,24 @@ from conformance.errors import MatrixError
 from conformance.survey.facts import EXTRACTOR_REVISION
 from conformance.wheels import Wheel
 
-__all__ = ["GROUPS", "Requirement", "load_catalogue", "suite_revision"]
+__all__ = [
+    "DEPTHS",
+    "GROUPS",
+    "KERNEL_TYPES",
+    "Aspect",
+    "Depth",
+    "Requirement",
+    "aspects",
+    "kernel_type_order",
+    "load_catalogue",
+    "suite_revision",
+]
+
+Depth = Literal["quick", "standard", "deep"]
+# Each holds all that is judged at those before it.
+DEPTHS: tuple[Depth, ...] = ("quick", "standard", "deep")
+# As they came: the first is what one node runs, the others in the order of their numbers.
+KERNEL_TYPES = ("IntraNode", "InterNode", "InterNodeV1", "InterNodeV1LL", "AsyncLL", "IntraNodeLL")
 
 GROUPS = {
     "PKG": "the wheel itself",
@@ -33,6 +52,9 @@ GROUPS = {
     "STA": "state between calls",
     "RTE": "routing handle",
     "LNC": "launch geometry",
+    "NOD": "world sizes and shapes of nodes",
+    "ASY": "send and receive apart",
+    "SEC": "the second op, dispatch_combine_v2",
     "MEM": "memory",
     "CON": "consumers, as they call it",
     "GRD": "moriep's dispatcher and its overflow guard on this release",
@@ -53,6 +75,8 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lanes: the lanes that can show it.
         kernel_types: the kernel types that it is about; empty for all.
         versions: PEP 440 specifier of the releases that it speaks about; empty for all. Nightlies count as what they precede.
+        depth: the shallowest run that judges it. A requirement of several kernel types is judged for the first of them at its
+            depth, and for the others from `standard` on.
     """
 
     id: str
@@ -63,6 +87,16 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lanes: tuple[Literal["survey", "virtual", "rocm"], ...]
     kernel_types: tuple[str, ...] = ()
     versions: str = ""
+    depth: Depth = "quick"
+
+    def judged_for(self, depth: Depth) -> tuple[str, ...]:
+        """The kernel types that a run of this depth judges it for; ("",) where there is nothing to tell apart."""
+        reached = DEPTHS.index(depth)
+        if reached < DEPTHS.index(self.depth):
+            return ()
+        if len(self.kernel_types) < 2:
+            return ("",)
+        return self.kernel_types if reached else self.kernel_types[:1]
 
     @property
     def group(self) -> str:
@@ -70,6 +104,44 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def speaks_about(self, wheel: Wheel) -> bool:
         return not self.versions or SpecifierSet(self.versions).contains(Version(wheel.version), prereleases=True)
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """A requirement as it is judged: for one kernel type, or ("") for none in particular."""
+
+    requirement: Requirement
+    kernel_type: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.requirement.id, self.kernel_type
+
+    def __str__(self) -> str:
+        return f"{self.requirement.id}-{self.kernel_type}".rstrip("-")
+
+
+def aspects(
+    requirements: Iterable[Requirement], depth: Depth, kernel_types: Collection[str] = ()
+) -> tuple[Aspect, ...]:
+    """What a run of this depth judges, in the catalogue's order.
+
+    Args:
+        kernel_types: only these, and what is about one of them; empty for all. Whoever names one sees it at any depth.
+    """
+    found = []
+    for item in requirements:
+        chosen = item.judged_for("standard" if kernel_types and depth == "quick" and item.depth == "quick" else depth)
+        for kernel_type in chosen:
+            about = {kernel_type} if kernel_type else set(item.kernel_types)
+            if not kernel_types or about & set(kernel_types):
+                found.append(Aspect(item, kernel_type))
+    return tuple(found)
+
+
+def kernel_type_order(name: str) -> int:
+    """Where results for a kernel type stand; "" comes first."""
+    return KERNEL_TYPES.index(name) + 1 if name in KERNEL_TYPES else 0
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +170,12 @@ def load_catalogue() -> tuple[Requirement, ...]:
             raise MatrixError(f"requirements.toml: {item.id}: an id is one of {', '.join(GROUPS)}, a hyphen, a number")
         if item.id in seen:
             raise MatrixError(f"requirements.toml: {item.id} stands there twice")
+        unknown = [name for name in item.kernel_types if name not in KERNEL_TYPES]
+        if unknown or len(set(item.kernel_types)) != len(item.kernel_types):
+            raise MatrixError(
+                f"requirements.toml: {item.id}: kernel_types are some of {', '.join(KERNEL_TYPES)}, each once; it names "
+                f"{', '.join(unknown or item.kernel_types)}"
+            )
         seen.add(item.id)
     return document.requirement
 
@@ -106,8 +184,10 @@ def load_catalogue() -> tuple[Requirement, ...]:
 _NO_RULES = frozenset(
     {
         "__main__.py",
+        "compiling.py",
         "lanes.py",
         "measuring.py",
+        "nodes.py",
         "plugin.py",
         "progress.py",
         "rank_groups.py",

@@ -54,16 +54,16 @@ def _whole_lines(data: bytes) -> tuple[Header | None, list[Record], int]:
     return header, records, size
 
 
-def _latest(records: list[Record]) -> dict[str, Record]:
-    return {record.requirement: record for record in records}
+def _latest(records: list[Record]) -> dict[tuple[str, str], Record]:
+    return {(record.requirement, record.kernel_type): record for record in records}
 
 
 def _fits(header: Header | None, wheel: Wheel, lane: str, revision: str) -> bool:
     return header is not None and (header.revision, header.wheels, header.lanes) == (revision, (wheel,), (lane,))
 
 
-def read_journal(path: Path, wheel: Wheel, lane: str, revision: str) -> Mapping[str, Record]:
-    """The latest record of each requirement; none if the file is missing or follows other rules."""
+def read_journal(path: Path, wheel: Wheel, lane: str, revision: str) -> Mapping[tuple[str, str], Record]:
+    """The latest record of each requirement and kernel type; none if the file is missing or follows other rules."""
     try:
         header, records, _ = _whole_lines(path.read_bytes())
     except OSError:
@@ -130,9 +130,9 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def known(self, requirement: str) -> Record | None:
+    def known(self, requirement: str, kernel_type: str = "") -> Record | None:
         """What was measured, by this run or an earlier one; None if it is to be measured (again)."""
-        record = self._records.get(requirement)
+        record = self._records.get((requirement, kernel_type))
         return None if record is None or record.verdict in _PASSING else record
 
     def append(self, record: Record) -> None:
@@ -146,7 +146,7 @@ class Journal:
             self._write(line)
         except OSError as error:
             raise self._error(error) from error
-        self._records[record.requirement] = record
+        self._records[record.requirement, record.kernel_type] = record
         self._written.append(record)
         self._body += line
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conformance.catalogue import Requirement
+from conformance.catalogue import Requirement, aspects
 from conformance.errors import SelectionError
 from conformance.matrix import Matrix
 from conformance.measured import Measuring, collect, measure, why_no_virtual_lane
@@ -56,10 +56,12 @@ def run_lane(
     Args:
         wheels: names; none for those that the matrix names for the lane.
     """
-    names = [item.id for item in requirements if lane in item.lanes and item.id in CHECKS]
+    able = [item for item in requirements if lane in item.lanes and item.id in CHECKS]
+    found = aspects(able, measuring.depth, measuring.kernel_types)
+    names = list(dict.fromkeys(item.requirement.id for item in found))
     if not names:
         return None
     own = next((item.wheels for item in matrix.lanes if item.name == lane), ())
     chosen = choose_wheels(matrix, wheels or own)
     measure(matrix_file, chosen, (lane,), names, measuring)
-    return Judged(*collect(matrix, chosen, lane, requirements, measuring.folder))
+    return Judged(*collect(matrix, chosen, lane, requirements, measuring))

@@ -21,11 +21,21 @@ from packaging.version import InvalidVersion, Version
 from conformance.errors import MatrixError, SelectionError, WheelError
 from conformance.wheels import NIGHTLY_DISTRIBUTION, STABLE_DISTRIBUTION, Wheel, wheel_from_filename
 
-__all__ = ["MATRIX_FILE", "Expectation", "Lane", "Matrix", "NightlyRule", "load_matrix", "nightlies_file"]
+__all__ = [
+    "DEFAULT_KERNEL_TYPE",
+    "MATRIX_FILE",
+    "Expectation",
+    "Lane",
+    "Matrix",
+    "NightlyRule",
+    "load_matrix",
+    "nightlies_file",
+]
 
 MATRIX_FILE = "matrix.toml"
 _NIGHTLIES_FILE = "matrix.nightlies.toml"
 _DEFAULT_PYTHON = "cp310"
+DEFAULT_KERNEL_TYPE = "IntraNode"
 _SHA256_LENGTH = 64
 
 
@@ -82,6 +92,8 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pythons: Python tags; empty for all.
         nightly_first, nightly_last: the nightlies that it covers too, by date, both included; none if both are left out.
         nightly_versions: PEP 440 specifier that narrows them further, for days on which two lines were built.
+        kernel_types: those that it is about, where a requirement is judged for several; left out: the first, IntraNode.
+        race: the failure depends on which rank is faster; a run in which it does not show contradicts nothing.
     """
 
     requirement: str
@@ -93,6 +105,14 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nightly_first: datetime.date | None = None
     nightly_last: datetime.date | None = None
     nightly_versions: str = ""
+    kernel_types: tuple[str, ...] = ()
+    race: bool = False
+
+    def speaks_about(self, kernel_type: str) -> bool:
+        """Whether it is about results for a kernel type ("" for those of no kernel type in particular)."""
+        if not self.kernel_types:
+            return kernel_type in ("", DEFAULT_KERNEL_TYPE)
+        return kernel_type in self.kernel_types
 
     def covers(self, wheel: Wheel) -> bool:
         if self.pythons and wheel.python not in self.pythons:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.catalogue import Requirement, suite_revision
+from conformance.catalogue import Depth, Requirement, aspects, suite_revision
 from conformance.environments import EnvironmentFailure, base_environment, missing_downloads, unfit, wheel_environment
 from conformance.errors import ResultsError
 from conformance.journal import journal_path, read_journal
@@ -43,6 +43,8 @@ class Measuring:
         nodes: machines that share the ranks.
         processes: wheels measured at once; None for one for each core.
         deadline: seconds for one case.
+        depth: how far to look. kernel_types: only these; empty for all.
+        device_coverage: a folder for each wheel there gets what the virtual lane executes of its kernels.
     """
 
     folder: Path
@@ -52,6 +54,9 @@ class Measuring:
     nodes: int = 1
     processes: int | None = None
     deadline: float = 240.0
+    depth: Depth = "standard"
+    kernel_types: tuple[str, ...] = ()
+    device_coverage: Path | None = None
 
 
 def why_no_virtual_lane() -> str:
@@ -109,16 +114,20 @@ def _command(
     command += ["-p", "conformance.suite.plugin", str(_SUITE / "test_requirements.py")]
     command += ["--matrix", str(matrix_file.resolve()), "--measured", str(measuring.folder.resolve())]
     command += ["--case-deadline", f"{measuring.deadline:g}", "--nodes", str(measuring.nodes)]
+    command += ["--depth", measuring.depth]
     for option, values in (
         ("--wheel", [str(item.file.resolve()) if item.file else item.wheel.label for item in chosen]),
         ("--lane", lanes),
         ("--requirement", names),
+        ("--kernel-type", measuring.kernel_types),
     ):
         command += [word for value in values for word in (option, value)]
     if measuring.fresh:
         command.append("--fresh")
     if measuring.base is not None:
         command += ["--base-python", str(measuring.base)]
+    if measuring.device_coverage is not None:
+        command += ["--device-coverage", str(measuring.device_coverage.resolve())]
     if measuring.torchrun is not None:
         command.append(f"--torchrun={measuring.torchrun}")
     processes = min(measuring.processes or len(os.sched_getaffinity(0)), len(chosen) * len(lanes))
@@ -159,20 +168,25 @@ def measure(
 
 
 def collect(
-    matrix: Matrix, chosen: Sequence[Chosen], lane: str, requirements: Sequence[Requirement], folder: Path
+    matrix: Matrix, chosen: Sequence[Chosen], lane: str, requirements: Sequence[Requirement], measuring: Measuring
 ) -> tuple[Results, tuple[StaleExpectation, ...]]:
     """What was measured, held against the expectations.
 
     Raises:
         ResultsError: a verdict is missing.
     """
-    wanted = [item for item in requirements if lane in item.lanes and item.id in CHECKS]
+    folder = measuring.folder
+    able = [item for item in requirements if lane in item.lanes and item.id in CHECKS]
+    wanted = aspects(able, measuring.depth, measuring.kernel_types)
     wheels = sorted({choice.wheel for choice in chosen}, key=lambda wheel: wheel.order)
+    keys = [item.key for item in wanted]
     records: list[Record] = []
     missing = 0
     for wheel in wheels:
-        known: Mapping[str, Record] = read_journal(journal_path(folder, wheel, lane), wheel, lane, suite_revision())
-        found = [known[item.id] for item in wanted if item.id in known]
+        known: Mapping[tuple[str, str], Record] = read_journal(
+            journal_path(folder, wheel, lane), wheel, lane, suite_revision()
+        )
+        found = [known[item.key] for item in wanted if item.key in known]
         missing += len(wanted) - len(found)
         records += found
     if missing:
@@ -180,7 +194,13 @@ def collect(
             f"lane {lane}: {missing} of {len(wanted) * len(wheels)} verdicts are missing, the run was cut short; what was "
             f"measured is kept in {folder}, and the same command goes on from there"
         )
-    names = [item.id for item in wanted]
-    expectations = [item for item in matrix.expectations if item.lane == lane and item.requirement in names]
+    names = list(dict.fromkeys(item.requirement.id for item in wanted))
+    # What a shallower run does not look at is not stale.
+    expectations = [
+        item
+        for item in matrix.expectations
+        if item.lane == lane
+        and any(item.requirement == name and item.speaks_about(kernel_type) for name, kernel_type in keys)
+    ]
     judged, stale = apply_expectations(records, expectations, wheels, names)
     return Results(new_header(wheels, (lane,), names, {}), judged), stale

@@ -45,7 +45,7 @@ class NightlyChange:
 
     def line(self) -> str:
         return (
-            f"| {self.new.requirement} | {self.new.lane} | {_plain(self.old.verdict).value} → {_plain(self.new.verdict).value} "
+            f"| {self.new.subject} | {self.new.lane} | {_plain(self.old.verdict).value} → {_plain(self.new.verdict).value} "
             f"| {_cell(self.new.message)} | `{_cell(self.new.evidence.command)}` |"
         )
 
@@ -104,9 +104,9 @@ def verdict_changes(results: Results, wheels: Sequence[Wheel]) -> tuple[NightlyC
     Raises:
         ResultsError: a wheel was not judged.
     """
-    judged: dict[str, dict[tuple[str, str], Record]] = {}
+    judged: dict[str, dict[tuple[str, str, str], Record]] = {}
     for record in results.records:
-        judged.setdefault(record.sha256, {})[record.requirement, record.lane] = record
+        judged.setdefault(record.sha256, {})[record.requirement, record.kernel_type, record.lane] = record
     missing = [wheel.label for wheel in wheels if wheel.sha256 not in judged]
     if missing:
         raise ResultsError(f"the results have no verdicts on {', '.join(missing)}: judge them first")

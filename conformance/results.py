@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from conformance.catalogue import suite_revision
+from conformance.catalogue import kernel_type_order, suite_revision
 from conformance.errors import ResultsError
 from conformance.verdicts import Record, Verdict
 from conformance.wheels import Wheel
@@ -176,7 +176,7 @@ def merge_results(parts: Sequence[Results]) -> Results:
             "the older ones again"
         )
     ordered = sorted(parts, key=lambda part: part.header.made)
-    latest: dict[tuple[str, str, str], Record] = {}
+    latest: dict[tuple[str, str, str, str], Record] = {}
     for part in ordered:
         latest.update({record.key: record for record in part.records})
     wheels = {wheel.sha256: wheel for part in ordered for wheel in part.header.wheels}
@@ -197,6 +197,12 @@ def merge_results(parts: Sequence[Results]) -> Results:
     )
     position = {name: index for index, name in enumerate(requirements)}
     records = sorted(
-        latest.values(), key=lambda record: (wheels[record.sha256].order, position[record.requirement], record.lane)
+        latest.values(),
+        key=lambda record: (
+            wheels[record.sha256].order,
+            position[record.requirement],
+            record.lane,
+            kernel_type_order(record.kernel_type),
+        ),
     )
     return Results(header, tuple(records))

@@ -72,7 +72,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Record:
-    """One requirement × wheel × lane."""
+    """One requirement × wheel × lane, and × kernel type where the requirement is judged for several.
+
+    Attributes:
+        kernel_type: "" where it does not matter, or where the requirement is about one only.
+    """
 
     requirement: str
     wheel: str
@@ -82,10 +86,16 @@ class Record:
     message: str
     evidence: Evidence
     link: str = ""
+    kernel_type: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.requirement, self.sha256, self.lane
+    def key(self) -> tuple[str, str, str, str]:
+        return self.requirement, self.sha256, self.lane, self.kernel_type
+
+    @property
+    def subject(self) -> str:
+        """The requirement as it was judged: `DSP-1`, `DSP-1 InterNodeV1`."""
+        return f"{self.requirement} {self.kernel_type}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ def apply_expectations(
     """Turn expected failures into `expected_fail`, and expectations that do not come true into failures.
 
     Strict both ways: an expected failure with another message stays a failure, and an expectation whose requirement passes,
-    or never ran although it was selected, is stale.
+    or never ran although it was selected, is stale. Only what is marked as a race may pass.
 
     Args:
         wheels, requirements: what was judged; expectations about anything else are left alone.
@@ -119,14 +129,16 @@ def apply_expectations(
         covering = [
             index
             for index, item in enumerate(expectations)
-            if item.requirement == record.requirement and item.lane == record.lane and item.covers(wheel)
+            if (item.requirement, item.lane) == (record.requirement, record.lane)
+            and item.covers(wheel)
+            and item.speaks_about(record.kernel_type)
         ]
         if not covering:
             judged.append(record)
             continue
         if len(covering) > 1:
             raise MatrixError(
-                f"expectations: {record.requirement} on {wheel.label} in lane {record.lane} is covered more than once; narrow "
+                f"expectations: {record.subject} on {wheel.label} in lane {record.lane} is covered more than once; narrow "
                 "the versions"
             )
         index = covering[0]
@@ -137,12 +149,14 @@ def apply_expectations(
                 judged.append(replace(record, verdict=Verdict.EXPECTED_FAIL, link=expectation.link))
             else:
                 contradicted[index] = (
-                    f"{record.requirement} on {wheel.label} fails otherwise: expected a message with "
+                    f"{record.subject} on {wheel.label} fails otherwise: expected a message with "
                     f"{expectation.message!r}, got {record.message!r}"
                 )
                 judged.append(record)
+        elif record.verdict == Verdict.PASS and expectation.race:
+            judged.append(record)
         elif record.verdict == Verdict.PASS:
-            contradicted[index] = f"{record.requirement} on {wheel.label} passes; remove or narrow the expectation"
+            contradicted[index] = f"{record.subject} on {wheel.label} passes; remove or narrow the expectation"
             judged.append(replace(record, verdict=Verdict.UNEXPECTED_PASS, link=expectation.link))
         else:
             judged.append(record)

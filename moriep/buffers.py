@@ -6,9 +6,13 @@ Every size is written from the constructor chain of `EpDispatchCombineHandle` in
 in 1.0.0): `InitializeShmemBuf`, `InitializeTokenNumSignalBuf`, `InitializeOrderMapBuf`, `InitializeBarrier`,
 in that order. What differs between releases is data (`BufferLayout`), so the arithmetic exists once.
 
-Not counted: what the symmetric heap itself needs to register a buffer, kernels and their code, tensors that a
-caller owns (routing handles), and the profiler and standard-MoE buffers, which no published wheel is built
-with.
+With each symmetric buffer come four small allocations on the device, whichever heap it lies in: a copy of its descriptor
+and three arrays with an entry for each rank (`RegisterSymmMemObj` and `RegisterStaticHeapSubRegion` in
+`src/application/memory/symmetric_memory.cpp` of ROCm/mori, which the wheels ship compiled). They add up to a few kilobytes,
+but to four pages each where every allocation takes a page.
+
+Not counted: queues for SDMA, kernels and their code, tensors that a caller owns (routing handles), and the profiler and
+standard-MoE buffers, which no published wheel is built with.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ __all__ = ["Buffer", "BufferPlan", "DispatchShape", "plan_buffers"]
 Memory = Literal["symmetric", "device", "torch"]
 
 _INDEX = _FLOAT = _UINT32 = 4
-_INT64 = _UINT64 = 8
+_INT64 = _UINT64 = _POINTER = 8
+_REGISTRATION = "SymmMemManager::RegisterSymmMemObj (symmetric_memory.cpp)"
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Buffer:
         formula: the size in the letters W world size, M tokens per rank, R receive rows, N nodes, H
             hidden_dim, t max_token_type_size, K top-k, E experts per rank, S scale bytes per token, B
             blockwise scale bytes per token, X bytes of one transferred token, Q queue pairs per peer.
-        source: the function in dispatch_combine.cpp that allocates it.
+        source: the function that allocates it, in dispatch_combine.cpp unless said otherwise.
     """
 
     name: str
@@ -133,19 +138,46 @@ class Buffer:
 
 @dataclass(frozen=True)
 class BufferPlan:
-    """All allocations of one rank, in the order in which the constructor makes them."""
+    """All allocations of one rank.
+
+    Attributes:
+        buffers: those of the op, in the order in which the constructor makes them.
+    """
 
     shape: DispatchShape
     layout: BufferLayout
     buffers: tuple[Buffer, ...]
+
+    @property
+    def registrations(self) -> tuple[Buffer, ...]:
+        """What registering the symmetric buffers allocates besides, four for each, in their order."""
+        world, found = self.shape.world_size, []
+        parts = (
+            ("", self.layout.descriptor_bytes, str(self.layout.descriptor_bytes)),
+            (".peerPtrs", world * _POINTER, "8·W"),
+            (".p2pPeerPtrs", world * _POINTER, "8·W"),
+            (".peerRkeys", world * _UINT32, "4·W"),
+        )
+        for item in self.buffers:
+            if item.memory == "symmetric":
+                found += [
+                    Buffer(f"SymmMemObj of {item.name}{part}", size, "device", formula, _REGISTRATION)
+                    for part, size, formula in parts
+                ]
+        return tuple(found)
+
+    @property
+    def allocations(self) -> tuple[Buffer, ...]:
+        """Buffers and registrations: everything that making the op takes."""
+        return (*self.buffers, *self.registrations)
 
     def buffer(self, name: str) -> Buffer | None:
         """The allocation of that name; None if this kernel type or release has none."""
         return next((item for item in self.buffers if item.name == name), None)
 
     def total(self, memory: Memory | None = None) -> int:
-        """Bytes of all buffers, or of those in one kind of memory, before the allocator rounds."""
-        return sum(item.size for item in self.buffers if memory in (None, item.memory))
+        """Bytes of all allocations, or of those in one kind of memory, before the allocator rounds."""
+        return sum(item.size for item in self.allocations if memory in (None, item.memory))
 
     def heap_bytes(self, alignment: int = 256) -> int:
         """Bytes that the symmetric heap hands out, each buffer rounded up to `alignment`.

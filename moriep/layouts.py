@@ -32,6 +32,8 @@ class BufferLayout:
         async_dispatch_staging: the same for AsyncLL.
         local_expert_count: whether the Python op allocates the tensor of that name.
         int32_products: which element counts are multiplied in a 32-bit int, and wrap beyond 2³¹ − 1.
+        descriptor_bytes: sizeof(SymmMemObj), of which a device copy goes with each symmetric buffer
+            (`include/mori/application/application_device_types.hpp`).
     """
 
     line: str
@@ -45,6 +47,7 @@ class BufferLayout:
     async_dispatch_staging: bool = False
     local_expert_count: bool = True
     int32_products: frozenset[str] = frozenset()
+    descriptor_bytes: int = 136
 
 
 _FIVE_KERNELS = frozenset(KernelType) - {KernelType.INTRA_NODE_LL}
@@ -62,6 +65,7 @@ _LAYOUT_1_0_0 = BufferLayout(
     source_token_in_transfer=False,
     local_expert_count=False,
     int32_products=_ALL_NARROW,
+    descriptor_bytes=128,
 )
 _LAYOUT_1_1_1_CP310 = BufferLayout(
     line="1.1.1 (cp310)",
@@ -69,6 +73,7 @@ _LAYOUT_1_1_1_CP310 = BufferLayout(
     kernel_types=_FIVE_KERNELS,
     quant_types=_DIRECT,
     int32_products=_ALL_NARROW,
+    descriptor_bytes=128,
 )
 _LAYOUT_1_1_1_CP312 = replace(
     _LAYOUT_1_1_1_CP310,
@@ -84,6 +89,7 @@ _LAYOUT_1_2_0 = replace(
     releases=("1.2.0",),
     kernel_types=frozenset(KernelType),
     v1_dispatch_staging=True,
+    descriptor_bytes=136,
 )
 _LAYOUT_1_2_1 = replace(_LAYOUT_1_2_0, line="1.2.1", releases=("1.2.1",), int32_products=frozenset())
 _LAYOUT_1_2_2 = replace(

@@ -24,7 +24,10 @@ __all__ = ["Block", "Command", "blocks", "commands", "inline_commands", "shows"]
 
 # A whole argument in capitals or an ellipsis stands for something that the reader fills in.
 PLACEHOLDER = re.compile(r"(?:^|[\s=@:/])(?:[A-Z][A-Z_]*|…|\.\.\.)(?=$|[\s@/])")
-_PROGRAMS = ("moriep ", "python -m conformance", "python -m virtual_rocm", "./nox.sh", "pip install")
+_PROGRAMS = (
+    *("moriep ", "python -m conformance", "python -m virtual_rocm", "./nox.sh", "pip install"),
+    *("python benchmarks/", "python tests/", "pytest ", "torchrun "),
+)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
 - `python -m conformance…` and `python -m virtual_rocm …` judge for minutes or need a compiler: their options are parsed by asking
   the real parser for help on that action.
 - `./nox.sh -s …`: the sessions must exist. `pip install …`: what is installed must be this project, or a folder of it, and its
-  extras.
+  extras. `pytest …` collects, and has to find something. `torchrun … FILE` starts a file that the page made before
+  (tests/moriep/test_dispatcher_ranks.py runs it). `python FILE`: the file exists and knows every option named.
 """
 
 from __future__ import annotations
@@ -108,6 +109,28 @@ def check_module(command: Command) -> None:
         assert re.search(rf"{option}\b", shown.stdout), f"line {command.line}: {module} has no {option}"
 
 
+def check_file(command: Command) -> None:
+    """A program of the project: some need torch or minutes, so it is read, not run."""
+    words = shlex.split(command.text)
+    source = (ROOT / words[1]).read_text(encoding="utf-8")
+    ast.parse(source)
+    for option in (word.partition("=")[0] for word in words[2:] if word.startswith("--")):
+        assert f'"{option}"' in source, f"line {command.line}: {words[1]} has no {option}"
+
+
+def check_ranks(command: Command, folder: Path) -> None:
+    (program,) = [word for word in shlex.split(command.text) if word.endswith(".py")]
+    assert (folder / program).exists(), f"line {command.line}: the page does not make {program} before"
+
+
+def check_collection(command: Command) -> None:
+    """pytest finds what the command would run."""
+    words = [sys.executable, "-m", *shlex.split(command.text), "--collect-only", "-q"]
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, f"line {command.line}: {command.text}\n{done.stdout[-2000:]}{done.stderr}"
+    assert "::" in done.stdout, f"line {command.line}: {command.text}: nothing is collected\n{done.stdout[-2000:]}"
+
+
 def play(block: Block, folder: Path) -> None:
     code = int(block.remark("exits with") or 0)
     for command in commands(block):
@@ -122,6 +145,12 @@ def play(block: Block, folder: Path) -> None:
             check_install(command)
         elif command.text.startswith("python -m "):
             check_module(command)
+        elif command.text.startswith("python "):
+            check_file(command)
+        elif command.text.startswith("torchrun "):
+            check_ranks(command, folder)
+        elif command.text.startswith("pytest "):
+            check_collection(command)
         else:
             pytest.fail(
                 f"line {command.line}: {command.text}: no rule says how to run this; mark the block as not run, with the reason"
@@ -244,5 +273,11 @@ class TestReading:
             parse_moriep(Command(1, "moriep diff A B --nonsense"))
         with pytest.raises(AssertionError, match="no session brew"):
             check_sessions(Command(1, "./nox.sh -s tests brew -- --x"))
+        with pytest.raises(AssertionError, match="has no --nonsense"):
+            check_file(Command(1, "python benchmarks/dispatcher.py --nonsense"))
+        with pytest.raises(AssertionError, match="does not make layer"):
+            check_ranks(Command(1, "torchrun --nproc-per-node 2 layer.py"), Path("nowhere"))
+        with pytest.raises(AssertionError, match="nonsense"):
+            check_collection(Command(1, "pytest tests/test_documents.py -k nonsense"))
         with pytest.raises(AssertionError, match=r"moriep\[nothing\]"):
             check_install(Command(1, "pip install 'moriep[nothing]'"))

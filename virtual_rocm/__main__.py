@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from .coverage import coverage_command
 from .doctor import doctor
 from .environment import VirtualEnvironment, prepare, site_packages_of
 from .errors import VirtualRocmError
@@ -40,11 +41,22 @@ def _parser() -> argparse.ArgumentParser:
         help="kernels of the ranks take turns, so that a run with the same --seed repeats",
     )
     run.add_argument("--seed", type=int, help="order of turns among waves and ranks (default 0: round robin)")
+    run.add_argument(
+        "--coverage",
+        type=Path,
+        metavar="FOLDER",
+        help="note there which instructions of kernels are executed, for `python -m virtual_rocm coverage FOLDER`",
+    )
     _add_roots(run)
     run.add_argument("program", nargs=argparse.REMAINDER, help="-- and the command")
 
     show = commands.add_parser("environment", help="print the variables as shell commands, for other ways to start")
     _add_roots(show)
+
+    covered = commands.add_parser("coverage", help="say which source lines of kernels were executed")
+    covered.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of runs with --coverage FOLDER")
+    covered.add_argument("--source", metavar="PREFIX", help="only source files below PREFIX, named from there on")
+    covered.add_argument("--json", action="store_true", help="for programs: every line, and all functions")
 
     check = commands.add_parser("doctor", help="say what is missing on this machine, and the command that gets it")
     check.add_argument("--fix", action="store_true", help="run that command")
@@ -91,6 +103,8 @@ def _run(arguments: argparse.Namespace) -> int:
     variables = _prepare(arguments, command).apply_to(os.environ)
     if arguments.seed is not None:
         variables["VIRTUAL_ROCM_SEED"] = str(arguments.seed)
+    if arguments.coverage is not None:
+        variables["VIRTUAL_ROCM_COVERAGE"] = str(arguments.coverage.absolute())
     for assignment in arguments.env:
         name, equals, value = assignment.partition("=")
         if not equals:
@@ -119,6 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "doctor":
             return doctor(fix=arguments.fix)
+        if arguments.command == "coverage":
+            sys.stdout.write(coverage_command(arguments.folders, source=arguments.source, as_json=arguments.json))
+            return 0
         if arguments.command == "environment":
             for name, value in sorted(_prepare(arguments, []).apply_to({}).items()):
                 print(f"export {name}={shlex.quote(value)}")

@@ -16,3 +16,7 @@ class ElfError(VirtualRocmError):
 
 class LaunchError(VirtualRocmError):
     """The ranks could not be started as asked."""
+
+
+class CoverageError(VirtualRocmError):
+    """There is no coverage where it is looked for, or it cannot be read."""

@@ -104,10 +104,8 @@ def plan_command(question: PlanQuestion, variables: Mapping[str, str] | None = N
 
 def _denser(answer: Plan, question: PlanQuestion, model: RoutingModel) -> Plan:
     """The same plan with enough caps for a smooth curve where the odds fall."""
-    first, last = (
-        int(answer.mean_rows * 0.97),
-        answer.for_dispatch.rows + (answer.for_dispatch.rows - int(answer.mean_rows)),
-    )
+    mean, chosen = int(answer.mean_rows), answer.for_dispatch.rows
+    first, last = int(mean * 0.985), chosen + (chosen - mean)
     step = max(answer.shape.world_size, (last - first) // 48)
     most = answer.shape.capacity.worst_case
     return plan(

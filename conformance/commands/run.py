@@ -96,7 +96,7 @@ def _unexpected(done: Judged) -> list[Record]:
 def _print(done: Judged, requirements: Sequence[Requirement]) -> None:
     out = console()
     results = done.results
-    by_key = {(record.requirement, record.sha256): record for record in results.records}
+    by_key = {(record.requirement, record.kernel_type, record.sha256): record for record in results.records}
     stable = [wheel for wheel in results.header.wheels if not wheel.nightly]
     shown = stable if len(stable) > 1 else results.header.wheels
     if len(results.records) <= _MOST_DETAILED:
@@ -107,9 +107,10 @@ def _print(done: Judged, requirements: Sequence[Requirement]) -> None:
         table.add_column("level")
         for wheel in shown:
             table.add_column(wheel.label.replace("@", "\n"), justify="center", no_wrap=True)
-        for requirement in requirements:
-            cells = [_cell(by_key.get((requirement.id, wheel.sha256))) for wheel in shown]
-            table.add_row(requirement.id, requirement.level, *cells)
+        levels = {item.id: item.level for item in requirements}
+        for name, kernel_type in dict.fromkeys((item.requirement, item.kernel_type) for item in results.records):
+            cells = [_cell(by_key.get((name, kernel_type, wheel.sha256))) for wheel in shown]
+            table.add_row(f"{name} {kernel_type}".rstrip(), levels.get(name, ""), *cells)
         out.print(table)
         used = {record.verdict for record in results.records}
         legend = "  ".join(f"{mark} {verdict.value}" for verdict, (mark, _) in _MARKS.items() if verdict in used)
@@ -119,7 +120,7 @@ def _print(done: Judged, requirements: Sequence[Requirement]) -> None:
             out.print(f"and {nightlies} nightlies, see the report or the results file")
     for record in _unexpected(done):
         out.print(
-            Text(f"{record.verdict.value}: {record.requirement} on {record.wheel}: {record.message}", style="bold red")
+            Text(f"{record.verdict.value}: {record.subject} on {record.wheel}: {record.message}", style="bold red")
         )
         out.print(f"    repeat: {record.evidence.command}")
     for item in done.stale:
@@ -140,7 +141,7 @@ def _print_details(results: Results) -> None:
     for record in results.records:
         mark, style = _MARKS[record.verdict]
         out.print(
-            Text(f"{mark} {record.verdict.value:14} {record.requirement} {record.wheel}: {record.message}", style=style)
+            Text(f"{mark} {record.verdict.value:14} {record.subject} {record.wheel}: {record.message}", style=style)
         )
         for line in record.evidence.observed:
             out.print(f"      {line}")

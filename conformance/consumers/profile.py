@@ -25,6 +25,7 @@ class Deployment:
         dtype: of the dispatched payload; params_dtype: of the model's activations; names of torch.
         cap: SGLANG_MORI_PREALLOC_MAX_RECV_TOKENS, which only SGLang has.
         low_latency: the consumer's low-latency mode.
+        node_size: GPUs of a node. Consumers ask for eight; with fewer, what they do across nodes is played on fewer ranks.
     """
 
     world_size: int
@@ -36,6 +37,17 @@ class Deployment:
     params_dtype: str = "bfloat16"
     cap: int = 0
     low_latency: bool = False
+    node_size: int = 8
+
+    @property
+    def one_node(self) -> bool:
+        """Whether all ranks share a node, by which consumers choose the kernels."""
+        return self.world_size <= self.node_size
+
+    @property
+    def gpus_per_node(self) -> int:
+        """What consumers pass as `gpu_per_node`."""
+        return min(self.node_size, self.world_size)
 
     @property
     def item_size(self) -> int:

@@ -15,7 +15,6 @@ from conformance.suite.cases import Case
 __all__ = ["CONSUMERS", "SITUATIONS"]
 
 _Arguments = dict[str, int | bool | str]
-_NODE = 8  # GPUs
 _RECEIVED_IDS = (
     "passes the ids of the received rows to combine, which wants those of the rows that this rank dispatched"
 )
@@ -35,8 +34,10 @@ def _place(deployment: Deployment) -> _Arguments:
 
 
 def _sglang(deployment: Deployment) -> _Arguments:
-    intra = deployment.world_size <= _NODE and not deployment.low_latency
-    kernel = "IntraNode" if intra else "AsyncLL" if deployment.low_latency else "InterNodeV1"
+    intra = deployment.one_node and not deployment.low_latency
+    # SGLANG_MORI_DISPATCH_INTER_KERNEL_SWITCH_THRESHOLD is 256 unless it is set.
+    across = "InterNodeV1LL" if deployment.most_tokens <= 256 else "InterNodeV1"
+    kernel = "AsyncLL" if deployment.low_latency else "IntraNode" if intra else across
     warps, blocks, rdma = (16, 80, 0) if intra else (8, 64, 32)
     return {
         "data_type": deployment.dtype,
@@ -51,7 +52,7 @@ def _sglang(deployment: Deployment) -> _Arguments:
         "max_total_recv_tokens": deployment.cap,
         "use_external_inp_buf": True,
         "kernel_type": kernel,
-        "gpu_per_node": min(_NODE, deployment.world_size),
+        "gpu_per_node": deployment.gpus_per_node,
         "rdma_block_num": rdma,
         "num_qp_per_pe": 2,
         "quant_type": "none",
@@ -59,7 +60,7 @@ def _sglang(deployment: Deployment) -> _Arguments:
 
 
 def _vllm(deployment: Deployment) -> _Arguments:
-    intra = deployment.world_size <= _NODE
+    intra = deployment.one_node
     warps, blocks, rdma = (16, 80, 0) if intra else (16, 32, 16)
     return {
         **_place(deployment),
@@ -73,7 +74,7 @@ def _vllm(deployment: Deployment) -> _Arguments:
         "block_num": blocks,
         "kernel_type": "IntraNode" if intra else "InterNodeV1",
         "rdma_block_num": rdma,
-        "gpu_per_node": min(_NODE, deployment.world_size),
+        "gpu_per_node": deployment.gpus_per_node,
     }
 
 
@@ -89,12 +90,13 @@ def _aiter(deployment: Deployment) -> _Arguments:
 
 
 def _atom(deployment: Deployment) -> _Arguments:
-    # Its op comes from aiter's manager.
-    return _aiter(deployment)
+    # Its op comes from aiter's manager, with a geometry of its own in low latency.
+    own: _Arguments = {"block_num": 64, "rdma_block_num": 32} if deployment.low_latency else {}
+    return {**_aiter(deployment), **own}
 
 
 def _rtp_llm(deployment: Deployment) -> _Arguments:
-    intra = deployment.world_size <= _NODE
+    intra = deployment.one_node
     return {
         "data_type": deployment.dtype,
         **_place(deployment),
@@ -107,7 +109,7 @@ def _rtp_llm(deployment: Deployment) -> _Arguments:
         "block_num": 80 if intra else 32,
         "use_external_inp_buf": True,
         "kernel_type": "IntraNode" if intra else "InterNodeV1",
-        "gpu_per_node": min(_NODE, deployment.world_size),
+        "gpu_per_node": deployment.gpus_per_node,
         "rdma_block_num": 0 if intra else 16,
         "num_qp_per_pe": 1,
         "quant_type": "none",
@@ -129,7 +131,7 @@ def _primus(deployment: Deployment) -> _Arguments:
         "use_external_inp_buf": True,
         "kernel_type": "IntraNode",
         # The number of GPUs that torch sees: all of the node's ranks here.
-        "gpu_per_node": min(_NODE, deployment.world_size),
+        "gpu_per_node": deployment.gpus_per_node,
         "rdma_block_num": 0,
         "num_qp_per_pe": 2,
         "quant_type": "none",
@@ -145,7 +147,7 @@ def _megatron(deployment: Deployment) -> _Arguments:
         "scale_type_size": 1,
         "max_token_type_size": 4,
         **_sizes(deployment),
-        "kernel_type": "IntraNode" if deployment.world_size <= _NODE else "InterNodeV1",
+        "kernel_type": "IntraNode" if deployment.one_node else "InterNodeV1",
     }
 
 
@@ -171,13 +173,19 @@ def _inferencex_low_latency(deployment: Deployment) -> _Arguments:
 _TWO = Deployment(world_size=2, most_tokens=16, hidden=64, top_k=3, experts_per_rank=4)
 _EIGHT = Deployment(world_size=8, most_tokens=4, hidden=64, top_k=3, experts_per_rank=2)
 _FP8 = replace(_TWO, hidden=256, dtype="float8_e4m3fnuz")
+_LOW_LATENCY = replace(_TWO, low_latency=True)
+# Two nodes of two GPUs, where a consumer has two of eight: the same kernels, with fewer ranks to wait for.
+_NODES = Deployment(world_size=4, most_tokens=16, hidden=64, top_k=3, experts_per_rank=4, node_size=2)
 _TWO_RANKS = Case("-", tokens=((7, 5), (3, 6)), alone=True)
+_FOUR_RANKS = _TWO_RANKS.with_(world_size=4, tokens=((7, 5, 0, 6), (3, 6, 4, 1)))
 _EIGHT_RANKS = Case("-", world_size=8, tokens=((3, 1, 4, 1, 0, 2, 4, 3),), rounds=1, alone=True)
 # Each rank receives 16 of at most 32.
 _CAPPED = _TWO_RANKS.with_(pattern="same_rank", tokens=((16, 16),))
 
 _NOTHING = Calls(arguments=())
 _COUNTING = replace(_NOTHING, prunes=True, dispatch_keywords=(("call_local_expert_count", True),))
+# In low latency the counting comes with the second half.
+_COUNTING_LATE = replace(_NOTHING, prunes=True, receive_keywords=(("call_local_expert_count", True),))
 _RECEIVED = replace(_NOTHING, combine_ids="received")
 # Prefill: 128 blocks of 16 warps, meant as (block_num, warp_per_block).
 _POSITIONAL = replace(_NOTHING, dispatch_positional=(128, 16), combine_positional=(128, 16))
@@ -215,6 +223,21 @@ CONSUMERS: tuple[Consumer, ...] = (
                 "SGLANG_MORI_PREALLOC_MAX_RECV_TOKENS below the maximum, and no less than what arrives",
                 played(_sglang, replace(_TWO, cap=24), _case("sglang-cap", _CAPPED), _COUNTING),
             ),
+            Situation(
+                "CON-13",
+                "bf16, low latency, AsyncLL",
+                played(_sglang, _LOW_LATENCY, _case("sglang-low-latency", _TWO_RANKS), _COUNTING_LATE),
+            ),
+            Situation(
+                "CON-14",
+                "bf16, two nodes, at most 256 tokens per rank, InterNodeV1LL",
+                played(_sglang, _NODES, _case("sglang-nodes-few", _FOUR_RANKS), _COUNTING),
+            ),
+            Situation(
+                "CON-15",
+                "bf16, two nodes, more than 256 tokens per rank, InterNodeV1",
+                played(_sglang, replace(_NODES, most_tokens=264), _case("sglang-nodes-many", _FOUR_RANKS), _COUNTING),
+            ),
         ),
     ),
     Consumer(
@@ -228,6 +251,13 @@ CONSUMERS: tuple[Consumer, ...] = (
                 "CON-4",
                 "bf16",
                 played(_vllm, _TWO, _case("vllm", _TWO_RANKS), _RECEIVED),
+                right_answer="refuses",
+                fault=_RECEIVED_IDS,
+            ),
+            Situation(
+                "CON-16",
+                "bf16, two nodes, InterNodeV1",
+                played(_vllm, _NODES, _case("vllm-nodes", _FOUR_RANKS), _RECEIVED),
                 right_answer="refuses",
                 fault=_RECEIVED_IDS,
             ),
@@ -248,6 +278,16 @@ CONSUMERS: tuple[Consumer, ...] = (
                 "bf16",
                 played(_aiter, _TWO, _case("aiter", _TWO_RANKS), replace(_NOTHING, combine_weights="own")),
             ),
+            Situation(
+                "CON-17",
+                "bf16, low latency, AsyncLL",
+                played(_aiter, _LOW_LATENCY, _case("aiter-low-latency", _TWO_RANKS), _NOTHING),
+            ),
+            Situation(
+                "CON-18",
+                "bf16, two nodes, InterNodeV1",
+                played(_aiter, _NODES, _case("aiter-nodes", _FOUR_RANKS), _NOTHING),
+            ),
         ),
     ),
     Consumer(
@@ -264,6 +304,11 @@ CONSUMERS: tuple[Consumer, ...] = (
                 meant=("block_num", "warp_per_block"),
                 fault="passes (block_num, warp_per_block) by position, where the op has (block_num, rdma_block_num)",
             ),
+            Situation(
+                "CON-19",
+                "bf16, decode in two batches, AsyncLL",
+                played(_atom, _LOW_LATENCY, _case("atom-low-latency", _TWO_RANKS), _NOTHING),
+            ),
         ),
     ),
     Consumer(
@@ -277,6 +322,13 @@ CONSUMERS: tuple[Consumer, ...] = (
                 "CON-7",
                 "bf16, before #1325",
                 played(_rtp_llm, _TWO, _case("rtp-llm", _TWO_RANKS), _RECEIVED),
+                right_answer="refuses",
+                fault=_RECEIVED_IDS,
+            ),
+            Situation(
+                "CON-20",
+                "bf16, two nodes, InterNodeV1, before #1325",
+                played(_rtp_llm, _NODES, _case("rtp-llm-nodes", _FOUR_RANKS), _RECEIVED),
                 right_answer="refuses",
                 fault=_RECEIVED_IDS,
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from conformance.catalogue import GROUPS, Requirement
@@ -29,7 +29,8 @@ class Cell:
     Attributes:
         verdict: of the lane that says most; None if there is no result.
         record: that lane's record.
-        records: of all lanes.
+        records: of all lanes, for the first of the kernel types that it is judged for.
+        others: for the other kernel types. One of them that fails and is not expected to is the cell's verdict.
         before: verdict on the wheel before, if that changed.
     """
 
@@ -39,6 +40,7 @@ class Cell:
     record: Record | None
     records: tuple[Record, ...]
     before: Verdict | None = None
+    others: tuple[Record, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -211,10 +213,14 @@ def build_grid(inputs: ReportInputs) -> Grid:
     cells: dict[tuple[str, str], Cell] = {}
     for wheel in inputs.wheels:
         for requirement in inputs.requirements:
-            records = tuple(by_cell.get((requirement.id, wheel.sha256), ()))
-            shown = min(records, key=lambda record: VERDICTS[record.verdict].rank, default=None)
+            every = by_cell.get((requirement.id, wheel.sha256), ())
+            first = {"", *requirement.kernel_types[:1]}
+            records = tuple(record for record in every if record.kernel_type in first)
+            others = tuple(record for record in every if record.kernel_type not in first)
+            speaking = (*records, *(record for record in others if record.verdict.is_failure))
+            shown = min(speaking, key=lambda record: VERDICTS[record.verdict].rank, default=None)
             verdict = shown.verdict if shown is not None else None
-            cells[requirement.id, wheel.sha256] = Cell(requirement, wheel, verdict, shown, records)
+            cells[requirement.id, wheel.sha256] = Cell(requirement, wheel, verdict, shown, records, others=others)
     plain = Grid(inputs, dict(cells))
     for wheel in inputs.wheels:
         before = plain.before(wheel)
@@ -223,7 +229,5 @@ def build_grid(inputs: ReportInputs) -> Grid:
         for requirement in inputs.requirements:
             cell, earlier = plain.cell(requirement, wheel), plain.cell(requirement, before)
             if _changed(earlier, cell):
-                cells[requirement.id, wheel.sha256] = Cell(
-                    requirement, wheel, cell.verdict, cell.record, cell.records, earlier.verdict
-                )
+                cells[requirement.id, wheel.sha256] = replace(cell, before=earlier.verdict)
     return Grid(inputs, cells)

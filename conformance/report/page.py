@@ -110,7 +110,7 @@ def _finding(record: Record) -> list[Any]:
     if command.replace("{wheel}", record.wheel).replace("{requirement}", record.requirement) != record.evidence.command:
         command = record.evidence.command
     return [
-        record.lane,
+        f"{record.lane}, {record.kernel_type}" if record.kernel_type else record.lane,
         record.verdict.value,
         printable(record.message),
         [printable(line) for line in record.evidence.observed],
@@ -122,7 +122,7 @@ def _finding(record: Record) -> list[Any]:
 
 
 def _cell(cell: Cell, pool: _Pool) -> list[int]:
-    ordered = sorted(cell.records, key=lambda record: VERDICTS[record.verdict].rank)
+    ordered = sorted((*cell.records, *cell.others), key=lambda record: VERDICTS[record.verdict].rank)
     return [pool.place(_finding(record)) for record in ordered]
 
 

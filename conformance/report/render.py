@@ -10,6 +10,7 @@ from conformance.errors import ResultsError
 from conformance.report.consumers import render_consumer_page
 from conformance.report.grid import build_grid
 from conformance.report.inputs import ReportInputs, read_report_inputs
+from conformance.report.kernels import render_kernels_page
 from conformance.report.machine import render_badge, render_json, render_junit
 from conformance.report.markdown import render_report_page, render_timeline_page, render_wheel_page
 from conformance.report.page import render_page
@@ -32,6 +33,7 @@ def render_report(inputs: ReportInputs) -> dict[str, bytes]:
         "index.html": render_page(grid, events),
         "report.md": render_report_page(grid),
         "consumers.md": render_consumer_page(grid),
+        "kernels.md": render_kernels_page(grid),
         "timeline.md": render_timeline_page(grid, events),
         "report.json": render_json(grid),
         "junit.xml": render_junit(grid),

@@ -10,10 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from conformance.catalogue import DEPTHS, KERNEL_TYPES, Depth, aspects, load_catalogue
 from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS, cases_of, judge
 from conformance.suite.lanes import Lane, plain_lane, virtual_lane
 from conformance.suite.launch import Job, Outcome, run_jobs
+from conformance.suite.nodes import Follower, FollowError
+from conformance.suite.variants import case_named
 from conformance.suite.witnesses import ALONE, WITNESSES, WitnessResult, run_witnesses
 from conformance.verdicts import Verdict
 
@@ -34,8 +37,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--case", action="append", default=[], help="run it; no requirement is judged unless all its cases ran"
     )
+    run.add_argument(
+        "--kernel-type",
+        action="append",
+        default=[],
+        choices=KERNEL_TYPES,
+        help="judge requirements of several kernel types for this one; may be repeated (default: IntraNode)",
+    )
+    run.add_argument("--depth", choices=DEPTHS, default="quick", help="how far to look, without --requirement")
     run.add_argument("--witness", default="correct", help="lane plain: which implementation")
     run.add_argument("--show", action="store_true", help="print the evidence of what did not pass")
+    follow = commands.add_parser(
+        "follow", help="on the other machines of a run with --nodes: start the ranks that the first machine announces"
+    )
+    follow.add_argument("folder", type=Path, help="the TMPDIR of the first machine, as it is seen from here")
     table = commands.add_parser("witnesses", help="run the broken implementations, and print what caught them")
     table.add_argument("--everything", action="store_true", help="judge each on all requirements")
     table.add_argument("names", nargs="*", help="witnesses (default: the correct one and all others)")
@@ -65,29 +80,45 @@ def _say(outcome: Outcome) -> None:
     )
 
 
+def _known(name: str) -> bool:
+    base, slash, kernel_type = name.partition("/")
+    return base in CASES and (not slash or kernel_type in KERNEL_TYPES)
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    unknown = [name for name in arguments.case if name not in CASES]
+    unknown = [name for name in arguments.case if not _known(name)]
     unknown += [name for name in arguments.requirement if name not in CHECKS]
     if unknown:
         print(f"no such case or requirement: {', '.join(unknown)}", file=sys.stderr)
         return 2
-    names = list(arguments.case)
-    if not names:
-        names = list(cases_of(arguments.requirement or list(CHECKS)))
+    catalogue = [item for item in load_catalogue() if item.id in CHECKS]
+    depth: Depth = "deep" if arguments.requirement and arguments.kernel_type else arguments.depth
+    if arguments.requirement:
+        catalogue = [item for item in catalogue if item.id in arguments.requirement]
+    wanted = [item.key for item in aspects(catalogue, depth, arguments.kernel_type)]
+    if arguments.requirement and not arguments.kernel_type:
+        # A requirement by name, whatever its depth, for its first kernel type.
+        wanted = [(item.id, (item.kernel_types or ("",))[0]) for item in catalogue]
+    if arguments.case:
+        wanted = [item.key for item in aspects([i for i in load_catalogue() if i.id in CHECKS], "deep")]
+    names = list(arguments.case) or list(cases_of(wanted))
     variables = {"MORI_REFERENCE_WITNESS": arguments.witness} if arguments.lane == "plain" else {}
     outcomes = {
         outcome.case.name: outcome
         for outcome in run_jobs(
-            [Job(CASES[name], variables) for name in names], _lane(arguments), deadline=arguments.deadline, report=_say
+            [Job(case_named(name), variables) for name in names],
+            _lane(arguments),
+            deadline=arguments.deadline,
+            report=_say,
         )
     }
     good = True
-    for requirement, check in CHECKS.items():
-        if not set(check.cases) <= set(outcomes):
+    for requirement, kernel_type in wanted:
+        if not set(cases_of([(requirement, kernel_type)])) <= set(outcomes):
             continue
-        finding = judge(requirement, outcomes)
+        finding = judge(requirement, outcomes, kernel_type)
         good = good and not finding.verdict.is_failure
-        print(f"{requirement:7} {finding.verdict.value:12} {finding.message}")
+        print(f"{requirement:7} {kernel_type:13} {finding.verdict.value:12} {finding.message}")
         if arguments.show and finding.verdict is not Verdict.PASS:
             print("".join(f"        | {line}\n" for line in finding.observed), end="")
     return 0 if good else 1
@@ -111,6 +142,18 @@ def _witnesses(arguments: argparse.Namespace) -> int:
     return 0 if all(item.good for item in results) else 1
 
 
+def _follow(arguments: argparse.Namespace) -> int:
+    print(f"following {arguments.folder}; end with Ctrl-C when the first machine is done", flush=True)
+    try:
+        Follower(arguments.folder, lambda line: print(line, flush=True)).follow()
+    except FollowError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
 def _stop(*_: object) -> None:
     raise SystemExit(143)
 
@@ -119,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Asked to end, end the ranks too.
     signal.signal(signal.SIGTERM, _stop)
     arguments = _parser().parse_args(argv)
-    return _run(arguments) if arguments.command == "run" else _witnesses(arguments)
+    return {"run": _run, "witnesses": _witnesses, "follow": _follow}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

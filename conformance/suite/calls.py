@@ -22,6 +22,7 @@ class Calls:
         prunes: remove what the installed class does not have, as SGLang does; else everything is passed.
         dispatch_positional, combine_positional: what follows the four (three) tensors without a name.
         dispatch_keywords, combine_keywords: what follows them by name.
+        receive_keywords: of the second half of a dispatch that has two.
         combine_ids: the ids that this rank dispatched, or those of the rows that it received.
         combine_weights: None; those of the received rows, as the experts changed them; or those that this rank dispatched.
         scales: None, or a tensor of no columns, where the case has no scales.
@@ -33,6 +34,7 @@ class Calls:
     dispatch_keywords: Named = ()
     combine_positional: tuple[int, ...] = ()
     combine_keywords: Named = ()
+    receive_keywords: Named = ()
     combine_ids: Literal["own", "received"] = "own"
     combine_weights: Literal["none", "received", "own"] = "none"
     scales: Literal["none", "empty"] = "none"
@@ -45,6 +47,6 @@ def calls_from_json(values: Mapping[str, Any] | None) -> Calls | None:
     made: dict[str, Any] = dict(values)
     for name in ("dispatch_positional", "combine_positional"):
         made[name] = tuple(made[name])
-    for name in ("arguments", "dispatch_keywords", "combine_keywords"):
+    for name in ("arguments", "dispatch_keywords", "combine_keywords", "receive_keywords"):
         made[name] = tuple((key, value) for key, value in made[name])
     return Calls(**made)

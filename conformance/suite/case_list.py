@@ -37,6 +37,21 @@ def _guarded(name: str, *, seed: int, rounds: int = 16, **values: Any) -> Case:
     return Case(name, play="guarded", rounds=rounds, seed=seed, tokens=tokens, **values)
 
 
+def _on_nodes(world_size: int, gpus: int) -> Case:
+    """Ranks that share nodes, one of them without tokens; as many experts of a token as there are nodes, or more."""
+    counts = tuple((3 * rank + 4) % 9 for rank in range(world_size))
+    other = tuple((5 * rank + 3) % 9 for rank in range(world_size))
+    return Case(
+        f"{world_size}-ranks-nodes-of-{gpus}",
+        world_size=world_size,
+        gpus_per_node=gpus,
+        most_tokens=8,
+        tokens=(tuple(min(number, 8) for number in counts), tuple(min(number, 8) for number in other)),
+        experts_per_rank=2,
+        top_k=max(4, world_size // gpus),
+    )
+
+
 _LIST = (
     _ROUND,
     Case("skewed", pattern="skewed", tokens=((9, 11), (12, 4))),
@@ -132,6 +147,47 @@ _LIST = (
     Case("ll-out-of-range", kernel_type="IntraNodeLL", pattern="out_of_range", tokens=((8, 8), (9, 7)), alone=True),
     Case("ll-odd-warps", kernel_type="IntraNodeLL", block_num=4, warps_per_block=5, tokens=((7, 5),), alone=True),
     _OVERFLOW.with_(name="ll-overflow-by-one", kernel_type="IntraNodeLL", cap=20, tokens=((11, 10),)),
+    # Payloads.
+    Case("fp8-ocp", dtype="float8_e4m3fn", tokens=((7, 5), (3, 6)), scale_dim=56, scale_type_size=4),
+    Case("fp4", dtype="float4_e2m1fn_x2", hidden=128, tokens=((7, 5), (3, 6)), scale_dim=32, scale_type_size=1),
+    Case("scales-56x1", tokens=((7, 5), (3, 6)), scale_dim=56, scale_type_size=1),
+    Case("scales-32x4", tokens=((7, 5), (3, 6)), scale_dim=32, scale_type_size=4),
+    Case("hidden-below", hidden=128, hidden_in_use=64, tokens=((7, 5), (3, 6))),
+    Case("expert-counts", count_experts=True, tokens=((7, 5), (3, 6))),
+    # Combine in fp8. 448 columns are 56 blocks of 8.
+    Case("direct-cast", quant_type="fp8_direct_cast", tokens=((7, 5), (3, 6))),
+    Case("direct-cast-four-ranks", quant_type="fp8_direct_cast", world_size=4, most_tokens=8, tokens=((3, 0, 2, 4),)),
+    Case("blockwise", quant_type="fp8_blockwise", hidden=448, tokens=((7, 5), (3, 6))),
+    Case("fp4-blockwise", quant_type="fp4_blockwise", hidden=448, tokens=((7, 5), (3, 6))),
+    # Many rounds.
+    Case("many-rounds", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8),
+    Case("no-barriers", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8, barriers=False, dirty=False),
+    Case("same-call", tokens=((7, 5),), rounds=8, same_inputs=True, barriers=False, dirty=False),
+    Case("two-ops", play="two_ops", tokens=((7, 5), (3, 6), (1, 9), (8, 8))),
+    # The other op.
+    Case("v2-uniform", second_op=True, tokens=((7, 5), (3, 6)), dirty=False),
+    Case(
+        "v2-four-ranks", second_op=True, world_size=4, tokens=((3, 0, 2, 4), (0, 5, 1, 1)), most_tokens=8, dirty=False
+    ),
+    Case("v2-dropped", second_op=True, pattern="dropped", tokens=((8, 8), (9, 7)), dirty=False),
+    # AsyncLL in halves, with work between them.
+    Case(
+        "split", kernel_type="AsyncLL", overlap=True, tokens=((7, 5), (3, 6)), rounds=4, scale_dim=4, scale_type_size=4
+    ),
+    # Shapes of nodes: most and fewest ranks on one.
+    *(_on_nodes(4, gpus) for gpus in (1, 2, 4)),
+    *(_on_nodes(8, gpus) for gpus in (1, 2, 4, 8)),
+    _on_nodes(16, 8),
+    Case(
+        "more-nodes-than-experts",
+        kernel_type="InterNodeV1",
+        block_num=16,
+        world_size=4,
+        gpus_per_node=1,
+        most_tokens=8,
+        tokens=((3, 0, 2, 4), (0, 5, 1, 1)),
+        alone=True,
+    ),
     # As frameworks call it.
     *(situation.case for situation in SITUATIONS),
 )

@@ -15,6 +15,7 @@ import numpy as np
 from conformance.suite.calls import Calls, calls_from_json
 from conformance.suite.encoding import (
     DTYPE_SIZES,
+    PACKED,
     Bytes,
     Floats,
     Integers,
@@ -41,6 +42,8 @@ PLAYS = {
     "round_trip": ("dispatch", "combine"),
     # Two dispatches in a round use different data.
     "twice": ("dispatch", "dispatch"),
+    # Two ops of the same configuration; what belongs to the second ends with its name.
+    "two_ops": ("dispatch", "dispatch_other", "combine", "combine_other"),
     "routing": ("dispatch_routing", "combine_routing"),
     "replay": ("dispatch_routing", "combine_routing", "replay", "combine_routing"),
     "construct": (),
@@ -66,9 +69,17 @@ class Case:
         scale_dim, scale_type_size: scales of a token, and the bytes of each.
         pattern: one of PATTERNS; target: the rank that `all_to_one` means.
         play: one of PLAYS; rounds: how often.
-        kernel_type, block_num, warps_per_block, gpus_per_node, external_input, quant_type: as the config's fields are called;
-            gpus_per_node None means the world size.
+        kernel_type, block_num, warps_per_block, gpus_per_node, rdma_block_num, external_input, quant_type: as the config's
+            fields are called; gpus_per_node None means the world size, rdma_block_num None half of the blocks for the inter-node
+            kernels (their blocks are shared by two paths) and 0 for the others.
         guard, combine_input: of moriep's dispatcher, for the play `guarded`.
+        hidden_in_use: elements of a token that the calls bring, where these are fewer than the configuration's.
+        same_inputs: every round brings the tensors of the first, as a captured graph does.
+        barriers: ranks meet between steps. Without, a rank goes on as soon as its own call is through.
+        overlap: between the halves of a send and a receive ranks take different times, launch other work, and overwrite what
+            they sent.
+        second_op: the op of `dispatch_combine_v2`, with its HIP back end.
+        count_experts: dispatch also counts received rows by local expert.
         dirty: fill the output views between rounds.
         alone: may end the ranks: run it in processes of its own.
         seed: of everything random.
@@ -95,10 +106,17 @@ class Case:
     block_num: int = 8
     warps_per_block: int = 4
     gpus_per_node: int | None = None
+    rdma_block_num: int | None = None
     external_input: bool = True
     quant_type: str = "none"
     guard: str = "exact"
     combine_input: str = "auto"
+    hidden_in_use: int | None = None
+    same_inputs: bool = False
+    barriers: bool = True
+    overlap: bool = False
+    count_experts: bool = False
+    second_op: bool = False
     dirty: bool = True
     alone: bool = False
     seed: int = 1
@@ -114,6 +132,8 @@ class Case:
             raise ValueError(f"case {self.name}: {self.tokens} is not one number for each of {self.world_size} ranks")
         if self.pattern in ("all_to_one", "same_rank") and self.top_k > self.experts_per_rank:
             raise ValueError(f"case {self.name}: {self.top_k} different experts do not fit on one rank")
+        if self.same_inputs and self.play not in ("dispatch", "round_trip"):
+            raise ValueError(f"case {self.name}: the same inputs in every round do not go with the play {self.play}")
 
     @property
     def experts(self) -> int:
@@ -125,19 +145,47 @@ class Case:
         return self.scale_dim * self.scale_type_size
 
     @property
+    def width(self) -> int:
+        """Values of a token: the columns of what comes back from combine."""
+        return self.hidden_in_use or self.hidden
+
+    @property
+    def columns(self) -> int:
+        """Elements of a row of dispatch's input, fewer than its values where one element holds several."""
+        return self.width // PACKED.get(self.dtype, 1)
+
+    @property
+    def expert_factor(self) -> float:
+        """What experts' output is multiplied by: without a scale, fp8 holds up to 240 only."""
+        return 0.125 if self.quant_type == "fp8_direct_cast" else 1.0
+
+    @property
+    def nodes(self) -> int:
+        return self.world_size // (self.gpus_per_node or self.world_size)
+
+    @property
     def combine_dtype(self) -> str:
-        """fp8 payloads are combined in bfloat16, as frameworks do."""
+        """fp8 and fp4 payloads are combined in bfloat16, as frameworks do."""
         return self.dtype if self.dtype in ("bfloat16", "float32") else "bfloat16"
 
     @property
+    def rdma_blocks(self) -> int:
+        if self.rdma_block_num is not None:
+            return self.rdma_block_num
+        return self.block_num // 2 if self.kernel_type.startswith("InterNode") else 0
+
+    @property
     def steps(self) -> tuple[tuple[int, str], ...]:
-        """(number of the data set, step), in order. A combine uses the data set of the dispatch before it."""
+        """(number of the data set, step), in order. A combine uses the data set of the dispatch before it, of the same op."""
         found: list[tuple[int, str]] = []
-        data = -1
+        made, current = -1, {False: -1, True: -1}
         for _ in range(self.rounds):
             for step in PLAYS[self.play]:
-                data += "combine" not in step
-                found.append((data, step))
+                other = step.endswith("_other")
+                if "combine" not in step:
+                    made += 1
+                    current[other] = 0 if self.same_inputs else made
+                found.append((current[other], step))
         return tuple(found)
 
     @property
@@ -215,7 +263,7 @@ def make_inputs(case: Case, rank: int, data: int) -> Inputs:
     draw = _Draw(case, rank, np.random.default_rng([case.seed, rank, source]))
     ids = [draw.token(token) for token in range(tokens)]
     return Inputs(
-        payload=encode_payload(rank, tokens, case.hidden, case.dtype, data),
+        payload=encode_payload(rank, tokens, case.columns, case.dtype, data),
         weights=encode_weights(rank, tokens, case.top_k, data),
         ids=np.array(ids, dtype=np.int32).reshape(tokens, case.top_k),
         scales=encode_scales(rank, tokens, case.scale_bytes, data),

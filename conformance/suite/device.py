@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,8 @@ class Device:
 def find_device(rank: int) -> Device:
     if not torch.cuda.is_available():
         return Device(torch.device("cpu"))
-    index = rank % torch.cuda.device_count()
+    # Of its machine, where a launcher that knows several says so.
+    index = int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count()
     torch.cuda.set_device(index)
     return Device(torch.device("cuda", index))
 
@@ -58,6 +60,11 @@ class GuardedTensor:
         self._block = torch.from_numpy(block).to(device.name)
         inside = self._block[_GUARD_BYTES : _GUARD_BYTES + self._raw.size]
         self.tensor = inside.view(dtype).reshape(raw.shape[0], columns)
+
+    def restore(self) -> None:
+        """Put the bytes back that it was made of."""
+        inside = self._block[_GUARD_BYTES : _GUARD_BYTES + self._raw.size]
+        inside.copy_(torch.from_numpy(self._raw))
 
     def observe(self) -> GuardObservation:
         """What of it was written to."""

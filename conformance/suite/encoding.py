@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 __all__ = [
     "DTYPE_SIZES",
+    "PACKED",
     "bfloat16_bits",
     "encode_payload",
     "encode_scales",
@@ -29,7 +30,9 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
 # Bytes of one element.
-DTYPE_SIZES = {"bfloat16": 2, "float32": 4, "float8_e4m3fnuz": 1, "float8_e4m3fn": 1}
+DTYPE_SIZES = {"bfloat16": 2, "float32": 4, "float8_e4m3fnuz": 1, "float8_e4m3fn": 1, "float4_e2m1fn_x2": 1}
+# Values in one element.
+PACKED = {"float4_e2m1fn_x2": 2}
 
 # Values are 1 … 125: exact in bfloat16 (8 significant bits), and as raw fp8 bytes neither NaN (0x7F, 0x80, 0xFF) nor zero.
 _RADIX = 125
@@ -46,7 +49,7 @@ def bfloat16_bits(values: Floats) -> npt.NDArray[np.uint16]:
 def to_bytes(values: Floats, dtype: str) -> Bytes:
     """The raw bytes of a float32 array as `dtype`: shape [rows, columns × size of the dtype].
 
-    For fp8 the values are the raw bytes themselves.
+    For fp8 and fp4 the values are the raw bytes themselves.
     """
     rows = values.shape[0]
     if dtype == "bfloat16":
@@ -59,7 +62,10 @@ def to_bytes(values: Floats, dtype: str) -> Bytes:
 
 
 def numeric(raw: Bytes, dtype: str) -> Floats:
-    """What experts compute with: the values of rows of raw bytes, [rows, columns] float32. fp8 bytes count as whole numbers."""
+    """What experts compute with: the values of rows of raw bytes, [rows, columns] float32.
+
+    fp8 bytes count as whole numbers; so do the halves of a byte of fp4, of which each row has two columns, the low half first.
+    """
     rows = raw.shape[0]
     data = np.ascontiguousarray(raw)
     columns = raw.shape[1] // DTYPE_SIZES[dtype]
@@ -67,6 +73,9 @@ def numeric(raw: Bytes, dtype: str) -> Floats:
         return (data.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32).reshape(rows, columns)
     if dtype == "float32":
         return data.view(np.float32).reshape(rows, columns).copy()
+    if dtype in PACKED:
+        halves = np.stack([data & 15, data >> 4], axis=2)
+        return halves.reshape(rows, 2 * columns).astype(np.float32)
     return data.astype(np.float32)
 
 

@@ -24,12 +24,20 @@ def _offset(expert: npt.NDArray[np.int64]) -> Floats:
 
 
 def expert_output(
-    rank: int, values: Floats, ids: Integers, weights: Floats, experts_per_rank: int, combine_dtype: str
+    rank: int,
+    values: Floats,
+    ids: Integers,
+    weights: Floats,
+    experts_per_rank: int,
+    combine_dtype: str,
+    *,
+    factor: float = 1.0,
 ) -> Floats:
     """What rank `rank` hands to combine for the rows that it received.
 
     Args:
         values: [rows, hidden] float32; ids: [rows, top_k] global expert ids; weights: [rows, top_k] float32.
+        factor: of all outputs; a power of two.
 
     Returns:
         [rows, hidden] float32, holding values of `combine_dtype` ("bfloat16" or "float32"): for each of this rank's experts
@@ -42,6 +50,7 @@ def expert_output(
         safe = np.where(here, expert, 0)
         term = weights[:, slot, None] * (_slope(safe)[:, None] * values + _offset(safe)[:, None])
         total += np.where(here[:, None], term, np.float32(0)).astype(np.float32)
+    total *= np.float32(factor)
     if combine_dtype == "bfloat16":
         return (bfloat16_bits(total).astype(np.uint32) << np.uint32(16)).view(np.float32).reshape(total.shape)
     return total

@@ -8,11 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from conformance.consumers import SITUATIONS, consumer_finding
-from conformance.suite.cases import Case
+from conformance.suite import kernel_judges as _kernel_judges  # noqa: F401 (they register themselves)
+from conformance.suite.checking import (
+    CHECKS,
+    DISPATCH_KINDS,
+    ROUTED_KINDS,
+    SHOWN,
+    SUM_KINDS,
+    Check,
+    Judge,
+    Outcomes,
+    check,
+    discrepancies,
+    end_of,
+    lacks,
+    nothing_of,
+    seen_by_ranks,
+    unfinished,
+)
 from conformance.suite.guard_judges import (
     EXACT_CASES,
     EXTERNAL_CASES,
@@ -21,129 +37,33 @@ from conformance.suite.guard_judges import (
     judge_refusals,
 )
 from conformance.suite.launch import Outcome
-from conformance.suite.observations import Observation
-from conformance.suite.oracle import Discrepancy, World, check_combine, check_dispatch, check_guards, make_world
+from conformance.suite.variants import variant_name
 from conformance.verdicts import Finding, Verdict
 
-__all__ = ["CHECKS", "Check", "cases_of", "judge"]
+__all__ = ["CHECKS", "Check", "cases_of", "discrepancies", "judge"]
 
-Outcomes = Mapping[str, Outcome]
-Judge = Callable[[Outcomes], Finding]
-
-
-@dataclass(frozen=True)
-class Check:
-    """How one requirement is judged: the cases that it needs, and the judge of their outcomes."""
-
-    requirement: str
-    cases: tuple[str, ...]
-    judge: Judge
-
-
-CHECKS: dict[str, Check] = {}
-
-_ENDED = {
-    "refused": Verdict.FAIL,
-    "asserted": Verdict.FAIL,
-    "out_of_bounds": Verdict.FAIL,
-    "hang": Verdict.TIMEOUT,
-    "crash": Verdict.CRASH,
-    "engine_error": Verdict.ENGINE_ERROR,
-}
-# A release that lacks the feature says so like this.
-_LACKING = (
-    "NotImplementedError",
-    "AttributeError: IntraNodeLL",
-    "has no attribute 'IntraNodeLL'",
-    "unexpected keyword argument",
-)
-_SHOWN = 12
 _PAGE = 4096
 
 
-def _check(requirement: str, *cases: str) -> Callable[[Judge], Judge]:
-    def register(function: Judge) -> Judge:
-        CHECKS[requirement] = Check(requirement, cases, function)
-        return function
+def cases_of(keys: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The cases that these requirements need for these kernel types (requirement, kernel type), each once."""
+    return tuple(
+        dict.fromkeys(
+            variant_name(name, kernel_type)
+            for requirement, kernel_type in keys
+            if requirement in CHECKS
+            for name in CHECKS[requirement].cases
+        )
+    )
 
-    return register
 
-
-def cases_of(requirements: Sequence[str]) -> tuple[str, ...]:
-    """The cases that these requirements need, each once."""
-    return tuple(dict.fromkeys(name for item in requirements if item in CHECKS for name in CHECKS[item].cases))
-
-
-def judge(requirement: str, outcomes: Outcomes) -> Finding:
-    """Judge one requirement; a case that is missing makes it `not_run`."""
-    check = CHECKS[requirement]
-    missing = [name for name in check.cases if name not in outcomes]
+def judge(requirement: str, outcomes: Outcomes, kernel_type: str = "") -> Finding:
+    """Judge one requirement for one kernel type ("" for its cases as they are); a case that is missing makes it `not_run`."""
+    names = {name: variant_name(name, kernel_type) for name in CHECKS[requirement].cases}
+    missing = [name for name in names.values() if name not in outcomes]
     if missing:
         return Finding(Verdict.NOT_RUN, f"not run: {', '.join(missing)}")
-    return check.judge({name: outcomes[name] for name in check.cases})
-
-
-def _evidence(outcome: Outcome) -> tuple[str, ...]:
-    """The beginning, which tells the cause, and the end, which tells how the ranks ended."""
-    lines = outcome.evidence
-    return lines if len(lines) <= 32 else (*lines[:20], f"… {len(lines) - 32} lines …", *lines[-12:])
-
-
-def _unfinished(outcomes: Outcomes) -> Finding | None:
-    """What to say when a case did not come to its end; None if all did."""
-    ended = [outcome for outcome in outcomes.values() if outcome.kind != "finished"]
-    if not ended:
-        return None
-    # Our own fault before the release's, whatever else there is.
-    first = min(ended, key=lambda outcome: (outcome.kind != "engine_error", outcome.case.name))
-    if first.kind == "refused" and any(word in first.message for word in _LACKING):
-        return Finding(Verdict.UNSUPPORTED, f"{first.case.name}: {first.message}")
-    observed = tuple(f"{item.case.name}: {item.kind}: {item.message}" for item in ended) + _evidence(first)
-    return Finding(_ENDED[first.kind], f"{first.case.name}: {first.kind}: {first.message}", observed)
-
-
-def _everything(outcome: Outcome, world: World) -> list[Discrepancy]:
-    """All discrepancies of a case, of all ranks and steps."""
-    found: list[Discrepancy] = []
-    for rank, seen in sorted(outcome.observations.items()):
-        for dispatch in seen.dispatches:
-            found += check_dispatch(world, rank, dispatch)
-        for combine in seen.combines:
-            found += check_combine(world, rank, combine)
-        found += check_guards(rank, seen.guards)
-    return found
-
-
-_memory: dict[int, tuple[Outcome, list[Discrepancy]]] = {}
-
-
-def discrepancies(outcome: Outcome) -> list[Discrepancy]:
-    """As `_everything`, computed once for each outcome: several requirements look at the same case."""
-    kept = _memory.get(id(outcome))
-    if kept is None or kept[0] is not outcome:
-        kept = _memory[id(outcome)] = (outcome, _everything(outcome, make_world(outcome.case)))
-    return kept[1]
-
-
-def _nothing_of(kinds: Sequence[str], good: str, *, steps: Callable[[Discrepancy, Case], bool] | None = None) -> Judge:
-    """A judge: all cases finished, and nothing of these kinds is wrong."""
-
-    def look(outcomes: Outcomes) -> Finding:
-        unfinished = _unfinished(outcomes)
-        if unfinished is not None:
-            return unfinished
-        found = [
-            f"{name}: {item}"
-            for name, outcome in outcomes.items()
-            for item in discrepancies(outcome)
-            if item.kind in kinds and (steps is None or steps(item, outcome.case))
-        ]
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            return Finding(Verdict.FAIL, found[0] + more, tuple(found[:_SHOWN]))
-        return Finding(Verdict.PASS, good, (f"cases {', '.join(outcomes)}",))
-
-    return look
+    return CHECKS[requirement].judge({name: outcomes[played] for name, played in names.items()})
 
 
 _DISPATCHES = (
@@ -156,62 +76,73 @@ _DISPATCHES = (
     "three-tokens-four-ranks",
     "odd-hidden",
 )
-_ROUTED = ("missing", "twice", "foreign", "shape")
-_DISPATCH_KINDS = (*_ROUTED, "payload", "weights", "ids", "scales", "position", "count")
-_SUMS = ("sum", "shape")
 
 for _requirement, _cases, _kinds, _good in (
-    ("DSP-1", _DISPATCHES, _ROUTED, "every token arrived once at each rank that it names, and nothing else"),
+    ("DSP-1", _DISPATCHES, ROUTED_KINDS, "every token arrived once at each rank that it names, and nothing else"),
     ("DSP-2", _DISPATCHES, ("payload", "foreign"), "every payload arrived bit by bit"),
     ("DSP-3", _DISPATCHES, ("weights", "ids"), "every row has its token's weights and global expert ids"),
     ("DSP-4", ("uniform", "fp8"), ("scales",), "every row has its token's scales"),
     ("DSP-5", _DISPATCHES, ("count",), "total_recv is the number of rows"),
-    ("DSP-6", _DISPATCHES, ("position",), "every source position is right"),
     ("DSP-7", _DISPATCHES, ("beyond", "input"), "nothing beyond total_recv was written, nor any input"),
-    ("DSP-8", ("float32", "fp8"), _DISPATCH_KINDS, "float32 and fp8 payloads arrive bit by bit"),
-    ("CMB-2", _DISPATCHES, _SUMS, "every sum is right, within one rounding for each addition"),
+    ("DSP-8", ("float32", "fp8"), DISPATCH_KINDS, "float32 and fp8 payloads arrive bit by bit"),
+    ("CMB-2", _DISPATCHES, SUM_KINDS, "every sum is right, within one rounding for each addition"),
     ("CMB-3", _DISPATCHES, ("weight_sum", "shape"), "combined weights are the sums of the weights given"),
-    ("CMB-4", ("registered-buffer",), _SUMS, "sums from the registered buffer are right"),
-    ("CMB-5", ("fp8", "float32"), _SUMS, "sums of other dtypes are right"),
+    ("CMB-4", ("registered-buffer",), SUM_KINDS, "sums from the registered buffer are right"),
+    ("CMB-5", ("fp8", "float32"), SUM_KINDS, "sums of other dtypes are right"),
     (
         "CAP-7",
         ("cap-last-rank", "cap-small", "cap-balanced"),
-        (*_DISPATCH_KINDS, *_SUMS),
+        (*DISPATCH_KINDS, *SUM_KINDS),
         "combine is right at every rank while the capacity is not exceeded",
     ),
     (
         "CAP-8",
         ("cap-below-one-sender",),
-        (*_DISPATCH_KINDS, *_SUMS, "weight_sum"),
+        (*DISPATCH_KINDS, *SUM_KINDS, "weight_sum"),
         "sums and weights of every token come back, though one rank sends more tokens than the capacity",
     ),
-    ("IDS-1", ("dropped", "all-dropped"), _DISPATCH_KINDS, "slots of −1 go nowhere, the other slots where they name"),
-    ("IDS-2", ("out-of-range",), _DISPATCH_KINDS, "ids of W·E and above go nowhere, the other slots where they name"),
-    ("IDS-3", ("dropped", "all-dropped", "out-of-range"), _SUMS, "sums are of the valid slots only"),
-    ("IDS-4", ("ll-dropped",), (*_DISPATCH_KINDS, *_SUMS), "slots of −1 go nowhere"),
-    ("IDS-5", ("ll-out-of-range",), (*_DISPATCH_KINDS, *_SUMS), "ids of W·E and above go nowhere"),
-    ("STA-3", ("twice",), _DISPATCH_KINDS, "two dispatches with no combine between are each right"),
+    ("IDS-1", ("dropped", "all-dropped"), DISPATCH_KINDS, "slots of −1 go nowhere, the other slots where they name"),
+    ("IDS-2", ("out-of-range",), DISPATCH_KINDS, "ids of W·E and above go nowhere, the other slots where they name"),
+    ("IDS-3", ("dropped", "all-dropped", "out-of-range"), SUM_KINDS, "sums are of the valid slots only"),
+    ("IDS-4", ("ll-dropped",), (*DISPATCH_KINDS, *SUM_KINDS), "slots of −1 go nowhere"),
+    ("IDS-5", ("ll-out-of-range",), (*DISPATCH_KINDS, *SUM_KINDS), "ids of W·E and above go nowhere"),
+    ("STA-3", ("twice",), DISPATCH_KINDS, "two dispatches with no combine between are each right"),
     (
         "RTE-2",
         ("routing",),
-        (*_DISPATCH_KINDS, *_SUMS),
+        (*DISPATCH_KINDS, *SUM_KINDS),
         "dispatch with return_routing and combine with routing are right",
     ),
     (
         "LNC-2",
         ("one-block-one-warp", "sglang-geometry", "odd-warps"),
-        (*_DISPATCH_KINDS, *_SUMS),
+        (*DISPATCH_KINDS, *SUM_KINDS),
         "right at every geometry",
     ),
-    ("LNC-3", ("ll-odd-warps",), (*_DISPATCH_KINDS, *_SUMS), "right with 5 warps in a block"),
-    ("DSP-9", ("ll-uniform",), (*_DISPATCH_KINDS, "beyond", "input"), "every token arrived, unaltered and once"),
-    ("CMB-6", ("ll-uniform",), _SUMS, "every sum is right, within one rounding for each addition"),
+    ("LNC-3", ("ll-odd-warps",), (*DISPATCH_KINDS, *SUM_KINDS), "right with 5 warps in a block"),
+    ("DSP-9", ("ll-uniform",), (*DISPATCH_KINDS, "beyond", "input"), "every token arrived, unaltered and once"),
+    ("CMB-6", ("ll-uniform",), SUM_KINDS, "every sum is right, within one rounding for each addition"),
 ):
-    _check(_requirement, *_cases)(_nothing_of(_kinds, _good))
+    check(_requirement, *_cases)(nothing_of(_kinds, _good))
 
-_check("STA-1", *_DISPATCHES)(
-    _nothing_of(
-        (*_DISPATCH_KINDS, *_SUMS),
+
+@check("DSP-6", *_DISPATCHES)
+def _positions(outcomes: Outcomes) -> Finding:
+    finding = nothing_of(("position",), "every source position is right")(outcomes)
+    refused = [
+        f"{outcomes[name].case.name}: rank {seen.rank}: {text}"
+        for name, seen in seen_by_ranks(outcomes)
+        for key, text in sorted(seen.notes.items())
+        if key.startswith("positions")
+    ]
+    if finding.verdict is Verdict.PASS and refused:
+        return Finding(Verdict.FAIL, refused[0], tuple(refused[:SHOWN]))
+    return finding
+
+
+check("STA-1", *_DISPATCHES)(
+    nothing_of(
+        (*DISPATCH_KINDS, *SUM_KINDS),
         "later rounds are right, whatever the first one left in the buffers",
         steps=lambda item, _: item.data > 0,
     )
@@ -219,7 +150,7 @@ _check("STA-1", *_DISPATCHES)(
 
 
 def _replays(outcomes: Outcomes) -> Finding:
-    finding = _nothing_of((*_DISPATCH_KINDS, *_SUMS), "a replay moves the new payload")(outcomes)
+    finding = nothing_of((*DISPATCH_KINDS, *SUM_KINDS), "a replay moves the new payload")(outcomes)
     if finding.verdict is not Verdict.PASS:
         return finding
     for outcome in outcomes.values():
@@ -231,55 +162,51 @@ def _replays(outcomes: Outcomes) -> Finding:
     return Finding(Verdict.PASS, "a replay moves the new payload into the rows of the first dispatch")
 
 
-_check("RTE-3", "replay")(_replays)
-_check("RTE-4", "replay-empty")(
-    _nothing_of((*_DISPATCH_KINDS, *_SUMS), "a rank that dispatched nothing takes part in a replay")
+check("RTE-3", "replay")(_replays)
+check("RTE-4", "replay-empty")(
+    nothing_of((*DISPATCH_KINDS, *SUM_KINDS), "a rank that dispatched nothing takes part in a replay")
 )
 
 
-def _seen(outcomes: Outcomes) -> list[tuple[str, Observation]]:
-    return [(name, seen) for name, outcome in outcomes.items() for _, seen in sorted(outcome.observations.items())]
-
-
-@_check("STA-2", "uniform", "skewed")
+@check("STA-2", "uniform", "skewed")
 def _count_stays(outcomes: Outcomes) -> Finding:
-    unfinished = _unfinished(outcomes)
-    if unfinished is not None:
-        return unfinished
+    ended = unfinished(outcomes)
+    if ended is not None:
+        return ended
     changed = [
         f"{name}: rank {seen.rank}: total_recv was {dispatch.count}, after combine it is {combine.count_after}"
-        for name, seen in _seen(outcomes)
+        for name, seen in seen_by_ranks(outcomes)
         for dispatch, combine in zip(seen.dispatches, seen.combines, strict=True)
         if dispatch.count != combine.count_after
     ]
     if changed:
-        return Finding(Verdict.FAIL, changed[0], tuple(changed[:_SHOWN]))
+        return Finding(Verdict.FAIL, changed[0], tuple(changed[:SHOWN]))
     return Finding(Verdict.PASS, "total_recv keeps its value over combine")
 
 
-@_check("STA-4", "uniform", "skewed")
+@check("STA-4", "uniform", "skewed")
 def _own_objects(outcomes: Outcomes) -> Finding:
-    unfinished = _unfinished(outcomes)
-    if unfinished is not None:
-        return unfinished
+    ended = unfinished(outcomes)
+    if ended is not None:
+        return ended
     same = [
         f"{name}: rank {seen.rank}: data set {dispatch.data} came back in the tensor object of the call before"
-        for name, seen in _seen(outcomes)
+        for name, seen in seen_by_ranks(outcomes)
         for dispatch in seen.dispatches
         if dispatch.same_objects
     ]
     if same:
-        return Finding(Verdict.FAIL, same[0], tuple(same[:_SHOWN]))
+        return Finding(Verdict.FAIL, same[0], tuple(same[:SHOWN]))
     return Finding(Verdict.PASS, "every dispatch returns tensor objects of its own")
 
 
 def _rows(outcomes: Outcomes, wanted: Mapping[str, int], good: str) -> Finding:
     """Judges the capacity that the op tells, and the rows that its buffers have."""
-    unfinished = _unfinished(outcomes)
-    if unfinished is not None:
-        return unfinished
+    ended = unfinished(outcomes)
+    if ended is not None:
+        return ended
     wrong, shown = [], []
-    for name, seen in _seen(outcomes):
+    for name, seen in seen_by_ranks(outcomes):
         rows = sorted({dispatch.payload.shape[0] for dispatch in seen.dispatches})
         told = f"{name}: rank {seen.rank}: the op says {seen.capacity}, the buffers have {rows} rows"
         if seen.capacity != wanted[name] or any(item != wanted[name] for item in rows):
@@ -289,24 +216,24 @@ def _rows(outcomes: Outcomes, wanted: Mapping[str, int], good: str) -> Finding:
         f"{name}: {item}"
         for name, outcome in outcomes.items()
         for item in discrepancies(outcome)
-        if item.kind in _DISPATCH_KINDS
+        if item.kind in DISPATCH_KINDS
     ]
     if wrong or bad:
-        return Finding(Verdict.FAIL, (wrong or bad)[0], tuple((wrong + bad)[:_SHOWN]))
+        return Finding(Verdict.FAIL, (wrong or bad)[0], tuple((wrong + bad)[:SHOWN]))
     return Finding(Verdict.PASS, good, tuple(shown))
 
 
-@_check("CAP-3", "cap-absent", "cap-zero")
+@check("CAP-3", "cap-absent", "cap-zero")
 def _default_maximum(outcomes: Outcomes) -> Finding:
     return _rows(outcomes, {"cap-absent": 32, "cap-zero": 32}, "0 and absent both give W·M rows, and hold them")
 
 
-@_check("CAP-4", "cap-above")
+@check("CAP-4", "cap-above")
 def _clamped(outcomes: Outcomes) -> Finding:
     return _rows(outcomes, {"cap-above": 32}, "a cap above W·M gives W·M rows")
 
 
-@_check("CAP-5", "cap-odd", "cap-odd-four-ranks")
+@check("CAP-5", "cap-odd", "cap-odd-four-ranks")
 def _rounded(outcomes: Outcomes) -> Finding:
     return _rows(
         outcomes,
@@ -315,23 +242,23 @@ def _rounded(outcomes: Outcomes) -> Finding:
     )
 
 
-@_check("CAP-6", "cap-exact", "cap-exact-one-sender", "cap-one-below")
+@check("CAP-6", "cap-exact", "cap-exact-one-sender", "cap-one-below")
 def _exact(outcomes: Outcomes) -> Finding:
     wanted = {"cap-exact": 20, "cap-exact-one-sender": 12, "cap-one-below": 20}
     return _rows(outcomes, wanted, "buffers that are exactly full, and one row below, are right")
 
 
-@_check("MEM-1", "cap-memory", "cap-memory-none")
+@check("MEM-1", "cap-memory", "cap-memory-none")
 def _memory_shrinks(outcomes: Outcomes) -> Finding:
-    unfinished = _unfinished(outcomes)
-    if unfinished is not None:
-        return unfinished
+    ended = unfinished(outcomes)
+    if ended is not None:
+        return ended
     taken = {
         name: [after - before for _, seen in sorted(outcome.observations.items()) for before, after in [seen.memory]]
         for name, outcome in outcomes.items()
     }
     observed = tuple(f"{name}: {numbers} bytes by rank" for name, numbers in taken.items())
-    if any(seen.memory[0] < 0 for _, seen in _seen(outcomes)):
+    if any(seen.memory[0] < 0 for _, seen in seen_by_ranks(outcomes)):
         return Finding(Verdict.NOT_RUN, "this device does not tell how much memory is in use", observed)
     case = outcomes["cap-memory"].case
     # Payload, and combine's input: the two largest of the buffers that the cap shrinks.
@@ -350,13 +277,13 @@ def _memory_shrinks(outcomes: Outcomes) -> Finding:
     return Finding(Verdict.PASS, f"a cap of 8 instead of 32 rows saves {min(saved)} bytes", observed)
 
 
-@_check("MEM-2", "allocations", "allocations-capped", "allocations-above")
+@check("MEM-2", "allocations", "allocations-capped", "allocations-above")
 def _buffer_by_buffer(outcomes: Outcomes) -> Finding:
-    unfinished = _unfinished(outcomes)
-    if unfinished is not None:
-        return unfinished
+    ended = unfinished(outcomes)
+    if ended is not None:
+        return ended
     wrong, shown, unknown = [], [], False
-    for name, seen in _seen(outcomes):
+    for name, seen in seen_by_ranks(outcomes):
         for buffer, (real, predicted) in json.loads(seen.notes["allocations"]).items():
             text = f"{name}: rank {seen.rank}: {buffer}: {real} bytes, {predicted} are predicted"
             shown.append(text)
@@ -365,27 +292,27 @@ def _buffer_by_buffer(outcomes: Outcomes) -> Finding:
             if real not in (predicted, -(-predicted // _PAGE) * _PAGE):
                 wrong.append(text)
     if unknown:
-        return Finding(Verdict.NOT_RUN, "this device does not tell the bytes of an allocation", tuple(shown[:_SHOWN]))
+        return Finding(Verdict.NOT_RUN, "this device does not tell the bytes of an allocation", tuple(shown[:SHOWN]))
     if wrong:
-        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
-    return Finding(Verdict.PASS, "every buffer has the bytes that moriep.buffers predicts", tuple(shown[:_SHOWN]))
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:SHOWN]))
+    return Finding(Verdict.PASS, "every buffer has the bytes that moriep.buffers predicts", tuple(shown[:SHOWN]))
 
 
-@_check("CFG-10", "uniform", "cap-exact")
+@check("CFG-10", "uniform", "cap-exact")
 def _kept(outcomes: Outcomes) -> Finding:
-    unfinished = _unfinished(outcomes)
-    if unfinished is not None:
-        return unfinished
-    wrong = [f"{name}: {text}" for name, seen in _seen(outcomes) for text in seen.kept]
-    pruned = sorted({name for _, seen in _seen(outcomes) for name in seen.pruned})
+    ended = unfinished(outcomes)
+    if ended is not None:
+        return ended
+    wrong = [f"{name}: {text}" for name, seen in seen_by_ranks(outcomes) for text in seen.kept]
+    pruned = sorted({name for _, seen in seen_by_ranks(outcomes) for name in seen.pruned})
     if wrong:
-        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:SHOWN]))
     return Finding(Verdict.PASS, "every field holds what was passed", (f"pruned: {', '.join(pruned) or 'nothing'}",))
 
 
-@_check("CFG-18", "consumer-sglang-bf16")
+@check("CFG-18", "consumer-sglang-bf16")
 def _pruned_well(outcomes: Outcomes) -> Finding:
-    seen = _seen(outcomes)
+    seen = seen_by_ranks(outcomes)
     wrong = [
         f"{name}: rank {item.rank}: {key}: {item.notes[key]}"
         for name, item in seen
@@ -393,10 +320,10 @@ def _pruned_well(outcomes: Outcomes) -> Finding:
         if key in item.notes
     ]
     if wrong:
-        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:_SHOWN]))
+        return Finding(Verdict.FAIL, wrong[0], tuple(wrong[:SHOWN]))
     # Whatever happened after the op was made is another requirement's.
     if any(item.step == "construct" for _, item in seen) or not seen:
-        return _unfinished(outcomes) or Finding(Verdict.NOT_RUN, "no rank told what pruning did")
+        return unfinished(outcomes) or Finding(Verdict.NOT_RUN, "no rank told what pruning did")
     removed = sorted({name for _, item in seen for name in item.pruned})
     return Finding(Verdict.PASS, f"removed {', '.join(removed) or 'nothing'}, with one warning each")
 
@@ -417,7 +344,7 @@ def _loud(outcomes: Outcomes) -> Finding:
     message = ""
     for name, outcome in outcomes.items():
         text = f"{name}: {outcome.kind}: {outcome.message}"
-        if outcome.kind == "refused" and any(word in outcome.message for word in _LACKING):
+        if lacks(outcome):
             return Finding(Verdict.UNSUPPORTED, text)
         if _refuses_the_overflow(outcome):
             lines.append(text)
@@ -426,12 +353,12 @@ def _loud(outcomes: Outcomes) -> Finding:
             found = [str(item) for item in discrepancies(outcome)]
             text = f"{name}: silent corruption: {'; '.join(found[:3]) or 'and yet everything is right: no overflow'}"
             worst, message = Verdict.FAIL, message or text
-            lines += found[:_SHOWN]
+            lines += found[:SHOWN]
         elif outcome.kind == "engine_error":
-            return Finding(Verdict.ENGINE_ERROR, text, _evidence(outcome))
+            return Finding(Verdict.ENGINE_ERROR, text, end_of(outcome))
         else:
             worst, message = Verdict.FAIL, message or text
-            lines += _evidence(outcome)
+            lines += end_of(outcome)
         lines.append(text)
     return Finding(worst, message or "; ".join(lines), tuple(lines))
 
@@ -440,9 +367,9 @@ def _guarded(*parts: Callable[[Outcome], Finding]) -> Judge:
     """A judge of cases that were played through the guard: every part has to be content with every case."""
 
     def look(outcomes: Outcomes) -> Finding:
-        unfinished = _unfinished(outcomes)
-        if unfinished is not None:
-            return unfinished
+        ended = unfinished(outcomes)
+        if ended is not None:
+            return ended
         findings = [part(outcome) for outcome in outcomes.values() for part in parts]
         worst = next((item for item in findings if item.verdict is not Verdict.PASS), None)
         return worst or Finding(Verdict.PASS, "; ".join(item.message for item in findings))
@@ -450,15 +377,15 @@ def _guarded(*parts: Callable[[Outcome], Finding]) -> Judge:
     return look
 
 
-_check("GRD-1", *EXACT_CASES)(_guarded(judge_corruption))
-_check("GRD-2", *EXACT_CASES)(_guarded(judge_refusals))
-_check("GRD-3", *EXTERNAL_CASES)(_guarded(judge_corruption, judge_refusals))
-_check("GRD-4", *FREE_CASES)(_guarded(judge_corruption, judge_refusals))
-_check("OVF-7", "overflow-by-one")(_loud)
-_check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
-_check("OVF-9", "ll-overflow-by-one")(_loud)
+check("GRD-1", *EXACT_CASES)(_guarded(judge_corruption))
+check("GRD-2", *EXACT_CASES)(_guarded(judge_refusals))
+check("GRD-3", *EXTERNAL_CASES)(_guarded(judge_corruption, judge_refusals))
+check("GRD-4", *FREE_CASES)(_guarded(judge_corruption, judge_refusals))
+check("OVF-7", "overflow-by-one")(_loud)
+check("OVF-8", "overflow-far", "overflow-one-sender", "overflow-skewed")(_loud)
+check("OVF-9", "ll-overflow-by-one")(_loud)
 
 for _situation in SITUATIONS:
-    _check(_situation.requirement, _situation.case.name)(
+    check(_situation.requirement, _situation.case.name)(
         partial(consumer_finding, _situation, discrepancies=discrepancies)
     )

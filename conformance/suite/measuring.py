@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-from conformance.catalogue import Requirement
+from conformance.catalogue import Aspect
 from conformance.environments import EnvironmentFailure, RankEnvironment, add_base, wheel_environment
 from conformance.journal import Journal, journal_path
 from conformance.judging import Finding
-from conformance.suite.case_list import CASES
-from conformance.suite.judges import CHECKS
+from conformance.suite.cases import Case
+from conformance.suite.judges import CHECKS, cases_of
 from conformance.suite.lanes import (
     Lane,
     LaneError,
@@ -31,10 +31,11 @@ from conformance.suite.lanes import (
 from conformance.suite.launch import Job, Outcome, play_jobs
 from conformance.suite.recording import cases_for, record_outcomes
 from conformance.suite.rocm import find_gpus
+from conformance.suite.variants import case_named
 from conformance.verdicts import Evidence, Record, Verdict
 from conformance.wheels import Wheel
 
-__all__ = ["Measurement", "Setup", "project_folder"]
+__all__ = ["Measurement", "Setup", "project_folder", "unplayable"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Setup:
         base: an interpreter with torch and numpy for the ranks; None for environments of our own.
         torchrun: start ranks with torchrun; None for the lane's own way.
         files: wheels that are files on disk, by sha256.
+        device_coverage: lane virtual notes in a folder for each wheel there which instructions of kernels are executed.
     """
 
     folder: Path
@@ -56,6 +58,20 @@ class Setup:
     base: Path | None = None
     torchrun: Torchrun | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
+    device_coverage: Path | None = None
+
+
+def unplayable(case: Case, gpus: int, machines: int) -> str:
+    """Why so many machines cannot play a case; empty if they can.
+
+    Args:
+        gpus: of each machine; 0 where there is no need to count.
+    """
+    if gpus and case.world_size > gpus * machines:
+        return f"{case.world_size} GPUs are needed, there are {gpus * machines}"
+    if case.nodes % machines:
+        return f"the ranks of a node must share a machine: {case.nodes} of {case.name} cannot be spread over {machines}"
+    return ""
 
 
 class _Unmeasurable(Exception):
@@ -75,52 +91,46 @@ def project_folder() -> Path | None:
 class Measurement:
     """One wheel in one lane. To be used in a `with` statement, which ends the ranks and closes the journal."""
 
-    def __init__(self, wheel: Wheel, lane: str, requirements: Sequence[Requirement], setup: Setup) -> None:
+    def __init__(self, wheel: Wheel, lane: str, aspects: Sequence[Aspect], setup: Setup) -> None:
         """Args:
-        requirements: all that will be asked for; their cases are played in as few groups of ranks as possible.
+        aspects: all that will be asked for; their cases are played in as few groups of ranks as possible.
         """
         self.wheel, self.lane, self._setup = wheel, lane, setup
-        self._requirements = {item.id: item for item in requirements if lane in item.lanes and item.id in CHECKS}
+        self._aspects = {
+            item.key: item for item in aspects if lane in item.requirement.lanes and item.requirement.id in CHECKS
+        }
         self._journal = Journal(journal_path(setup.folder, wheel, lane), wheel, lane, fresh=setup.fresh)
         self._outcomes: dict[str, Outcome] = {}
         self._playing: Generator[tuple[int, Outcome], None, None] | None = None
         self._unmeasurable: Finding | None = None
-        self._gpus = 0
+        self._gpus = 0  # of one machine; none where there is no need to count
 
-    def record(self, requirement: str) -> Record:
-        """The verdict on one requirement, measured now if it is not known; on disk when this returns.
+    def record(self, requirement: str, kernel_type: str = "") -> Record:
+        """The verdict on one requirement and kernel type, measured now if it is not known; on disk when this returns.
 
         Raises:
             ResultsError: it cannot be kept.
         """
-        known = self._journal.known(requirement)
+        known = self._journal.known(requirement, kernel_type)
         if known is not None:
             return known
-        record = self._measure(self._requirements[requirement])
+        record = self._measure(self._aspects[requirement, kernel_type])
         self._journal.append(record)
         return record
 
-    def _measure(self, requirement: Requirement) -> Record:
-        if requirement.speaks_about(self.wheel):
+    def _measure(self, aspect: Aspect) -> Record:
+        if aspect.requirement.speaks_about(self.wheel):
             try:
-                self._play(CHECKS[requirement.id].cases)
+                self._play(cases_of([aspect.key]))
             except _Unmeasurable as error:
-                return self._record(requirement, error.finding)
-        (record,) = record_outcomes([requirement], self.wheel, self.lane, self._outcomes)
+                return self._record(aspect, error.finding)
+        (record,) = record_outcomes([aspect], self.wheel, self.lane, self._outcomes)
         return record
 
-    def _record(self, requirement: Requirement, finding: Finding) -> Record:
-        (record,) = record_outcomes([requirement], self.wheel, self.lane, {})
+    def _record(self, aspect: Aspect, finding: Finding) -> Record:
+        (record,) = record_outcomes([aspect], self.wheel, self.lane, {})
         evidence = Evidence(record.evidence.command, finding.observed)
-        return Record(
-            record.requirement,
-            record.wheel,
-            record.sha256,
-            self.lane,
-            finding.verdict,
-            finding.message,
-            evidence,
-        )
+        return replace(record, verdict=finding.verdict, message=finding.message, evidence=evidence)
 
     def _play(self, cases: Sequence[str]) -> None:
         """Play until these cases have their outcomes."""
@@ -134,24 +144,21 @@ class Measurement:
         except _Unmeasurable as error:
             self._unmeasurable = error.finding
             raise
-        short = [name for name in cases if self._gpus and CASES[name].world_size > self._gpus]
-        if short:
-            wanted = max(CASES[name].world_size for name in short)
-            text = f"{', '.join(short)}: {wanted} GPUs are needed, this machine has {self._gpus}"
-            raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
+        reasons = [f"{name}: {reason}" for name in cases if (reason := self._unplayable(case_named(name)))]
+        if reasons:
+            raise _Unmeasurable(Finding(Verdict.NOT_RUN, "; ".join(reasons)))
         while not all(name in self._outcomes for name in cases):
             _, outcome = next(self._playing)
             self._outcomes[outcome.case.name] = outcome
 
     def _start(self) -> Generator[tuple[int, Outcome], None, None]:
         lane = self._lane()
-        pending = [item for item in self._requirements.values() if self._journal.known(item.id) is None]
-        names = [
-            name
-            for name in cases_for(pending, self.wheel, self.lane)
-            if not self._gpus or CASES[name].world_size <= self._gpus
-        ]
-        return play_jobs([Job(CASES[name], {}) for name in names], lane, deadline=self._setup.deadline)
+        pending = [item for item in self._aspects.values() if self._journal.known(*item.key) is None]
+        names = [name for name in cases_for(pending, self.wheel, self.lane) if not self._unplayable(case_named(name))]
+        return play_jobs([Job(case_named(name), {}) for name in names], lane, deadline=self._setup.deadline)
+
+    def _unplayable(self, case: Case) -> str:
+        return unplayable(case, self._gpus, self._setup.torchrun.nodes if self._setup.torchrun else 1)
 
     def _lane(self) -> Lane:
         """The lane with this wheel in it, tried out.
@@ -164,7 +171,7 @@ class Measurement:
             gpus = find_gpus()
             if not gpus.count:
                 raise _Unmeasurable(Finding(Verdict.NOT_RUN, f"no AMD GPU: {gpus.reason}"))
-            self._gpus = gpus.count * (setup.torchrun.nodes if setup.torchrun else 1)
+            self._gpus = gpus.count
             if setup.base is None:
                 text = "lane rocm needs --base-python, an interpreter with a torch that is built for ROCm"
                 raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
@@ -196,6 +203,9 @@ class Measurement:
             )
         except LaneError as error:
             raise _Unmeasurable(Finding(Verdict.ENGINE_ERROR, str(error))) from error
+        if self._setup.device_coverage is not None:
+            folder = self._setup.device_coverage.absolute() / self.wheel.label
+            lane = replace(lane, variables={**lane.variables, "VIRTUAL_ROCM_COVERAGE": str(folder)})
         return lane
 
     def _import(self, lane: Lane) -> None:

@@ -52,6 +52,7 @@ class DispatchObservation:
         sources: [rows reported, 2] int32, (source rank, token) by the op's own account; no rows where it has none.
         before: the same four arrays' bytes before the call, where they could be filled; else None.
         same_objects: whether the op returned the very tensor objects of the dispatch before; None for the first.
+        expert_counts: [experts of a rank] int32, rows by local expert as the op counted them; empty where it was not asked to.
     """
 
     data: int
@@ -64,6 +65,7 @@ class DispatchObservation:
     sources: Integers
     before: dict[str, Bytes] | None = None
     same_objects: bool | None = None
+    expert_counts: Integers = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Observation:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-_DISPATCH_ARRAYS = ("payload", "weights", "ids", "scales", "sources")
+_DISPATCH_ARRAYS = ("payload", "weights", "ids", "scales", "sources", "expert_counts")
 _COMBINE_ARRAYS = ("rows", "weights")
 
 

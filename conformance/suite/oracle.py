@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from conformance.suite.cases import Case, Inputs, make_inputs
-from conformance.suite.encoding import Bytes, numeric
+from conformance.suite.encoding import Bytes, Integers, numeric
 from conformance.suite.experts import expert_output, weights_for_combine
 from conformance.suite.observations import CombineObservation, DispatchObservation, GuardObservation
+from conformance.suite.quantising import FP4, blockwise_bound, direct_bound
 
 __all__ = [
     "KINDS",
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 Doubles = npt.NDArray[np.float64]
+
+# Blocks of a token that have a scale of their own, where combine quantises by block (the default of MORI_FP8_COMBINE_SCALE_DIM).
+SCALE_BLOCKS = 56
 
 # What can be wrong with what was observed.
 KINDS = (
@@ -49,6 +53,7 @@ KINDS = (
     "weight_sum",
     "shape",
     "input",  # an input, or the canaries around it, was written to
+    "expert_count",  # the op's count of rows by local expert
 )
 
 
@@ -193,7 +198,23 @@ def check_dispatch(world: World, receiver: int, observed: DispatchObservation) -
     for rank, token in sorted(expected - seen.keys()):
         complain("missing", f"token {token} of rank {rank} is not there")
     found.extend(_check_beyond(receiver, observed, valid))
+    if observed.expert_counts.size:
+        wanted_counts = expert_counts(world, data, receiver)
+        if observed.expert_counts.tolist() != wanted_counts:
+            complain("expert_count", f"the op counted {observed.expert_counts.tolist()}, {wanted_counts} is right")
     return found
+
+
+def expert_counts(world: World, data: int, receiver: int) -> list[int]:
+    """Slots of received rows that name each local expert of a rank."""
+    per_rank = world.case.experts_per_rank
+    named = [
+        int(item) - receiver * per_rank
+        for rank, token in world.expected(data, receiver)
+        for item in world.inputs[data][rank].ids[token]
+        if receiver * per_rank <= item < (receiver + 1) * per_rank
+    ]
+    return [named.count(expert) for expert in range(per_rank)]
 
 
 def _guess(world: World, data: int, observed: DispatchObservation, row: int) -> tuple[int, int] | None:
@@ -247,16 +268,38 @@ def _check_beyond(receiver: int, observed: DispatchObservation, valid: int) -> l
     return found
 
 
+def _computed(
+    case: Case, receiver: int, values: npt.NDArray[np.float32], ids: Integers, weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """What a rank's experts make of rows."""
+    return expert_output(
+        receiver, values, ids, weights, case.experts_per_rank, case.combine_dtype, factor=case.expert_factor
+    )
+
+
+def _quantisation(case: Case, part: Doubles) -> Doubles:
+    """How far quantisation may move each value of a rank's contribution."""
+    if case.quant_type == "fp8_direct_cast":
+        return direct_bound(part)
+    if case.quant_type == "fp8_blockwise":
+        return blockwise_bound(part, SCALE_BLOCKS)
+    if case.quant_type == "fp4_blockwise":
+        return blockwise_bound(part, SCALE_BLOCKS, FP4)
+    return np.zeros(part.shape)
+
+
 def expected_combine(world: World, rank: int, data: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """(sums, their tolerance, weight sums, their tolerance) for this rank's tokens.
 
     The tolerance is one rounding to the combine's dtype for each addition, relative to the sum of the magnitudes: nothing
-    where a token has one contribution.
+    where a token has one contribution. Where contributions travel in fp8, `quantising` says what comes on top.
     """
     case, inputs = world.case, world.inputs[data][rank]
     unit = 2.0**-8 if case.combine_dtype == "bfloat16" else 2.0**-24
-    shape = (inputs.tokens, case.hidden)
-    total, magnitude = np.zeros(shape), np.zeros(shape)
+    shape = (inputs.tokens, case.width)
+    total, magnitude, quantised = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    partial, partial_error = np.zeros(shape), np.zeros(shape)
+    per_node = case.world_size // case.nodes
     weight_total, weight_magnitude = np.zeros(inputs.weights.shape), np.zeros(inputs.weights.shape)
     additions = np.zeros((inputs.tokens, 1))
     values = numeric(inputs.payload, case.dtype)
@@ -264,18 +307,27 @@ def expected_combine(world: World, rank: int, data: int) -> tuple[Doubles, Doubl
         reached = np.array(
             [receiver in world.destinations(data, rank, token) for token in range(inputs.tokens)], dtype=bool
         ).reshape(-1, 1)
-        rows = expert_output(receiver, values, inputs.ids, inputs.weights, case.experts_per_rank, case.combine_dtype)
+        rows = _computed(case, receiver, values, inputs.ids, inputs.weights)
         part = np.where(reached, rows, 0.0).astype(np.float64)
         total += part
         magnitude += np.abs(part)
+        error = _quantisation(case, part)
+        quantised += error
+        # Partial sums of a node travel as contributions do.
+        partial, partial_error = partial + part, partial_error + error
+        if case.kernel_type.startswith("InterNodeV1") and (receiver + 1) % per_node == 0:
+            if case.quant_type == "fp8_direct_cast":
+                quantised += np.where(partial == 0, 0.0, direct_bound(np.abs(partial) + partial_error))
+            partial, partial_error = np.zeros(shape), np.zeros(shape)
         weight_part = np.where(reached, weights_for_combine(receiver, inputs.weights), 0.0).astype(np.float64)
         weight_total += weight_part
         weight_magnitude += np.abs(weight_part)
         additions += reached
     roundings = np.maximum(additions - 1, 0)
+    scaled = case.quant_type.endswith("blockwise")
     return (
         total,
-        magnitude * unit * roundings,
+        (magnitude + quantised) * unit * (additions if scaled else roundings) + quantised,
         weight_total,
         weight_magnitude * 2.0**-24 * roundings,
     )
@@ -320,9 +372,7 @@ def _which_contributions(world: World, rank: int, observed: CombineObservation, 
     sums, _, _, _ = expected_combine(world, rank, observed.data)
     got = observed.rows[token].astype(np.float64)
     for receiver in world.destinations(observed.data, rank, token):
-        part = expert_output(
-            receiver, values, ids, inputs.weights[token : token + 1], case.experts_per_rank, case.combine_dtype
-        )[0].astype(np.float64)
+        part = _computed(case, receiver, values, ids, inputs.weights[token : token + 1])[0].astype(np.float64)
         for words, candidate in (("lacks", sums[token] - part), ("has twice", sums[token] + part)):
             if np.allclose(got, candidate, rtol=2.0**-6, atol=0):
                 return f"; it {words} what rank {receiver} computed"

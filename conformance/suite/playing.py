@@ -19,7 +19,7 @@ import torch.distributed as dist
 
 from conformance.suite.allocations import compare_allocations
 from conformance.suite.calling import config_arguments, landed, prune
-from conformance.suite.cases import Case, Inputs, case_from_json, make_inputs
+from conformance.suite.cases import Case, case_from_json, make_inputs
 from conformance.suite.device import Device, GuardedTensor, find_device, make_dirty, raw_bytes
 from conformance.suite.encoding import numeric
 from conformance.suite.experts import expert_output, weights_for_combine
@@ -33,6 +33,7 @@ from conformance.suite.observations import (
     progress_name,
     write_observation,
 )
+from conformance.suite.waiting import meets, wait_before
 
 __all__ = ["DEVICE_LOST", "main"]
 
@@ -42,41 +43,63 @@ DEVICE_LOST = 70
 _FAULTS = ("HIP error", "CUDA error", "hipError", "illegal memory access", "AcceleratorError")
 
 
+# Behind the name of a step: with the second op.
+_OTHER = "_other"
+
+
+_NO_KERNEL = "hipModuleGetFunction("
+
+
 class _Others(Exception):
     """Another rank did not get through a step; there is nothing to go on with."""
 
 
+@dataclasses.dataclass
+class _Current:
+    """An op, and what its last dispatch took and gave."""
+
+    op: Any
+    outputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    routing: Any = None
+    ids: Any = None
+    count: Any = None
+    sent_weights: Any = None
+    received_ids: Any = None
+    seen: DispatchObservation | None = None
+
+
 class _Player:
-    """One case on this rank: the op, and what has been seen so far."""
+    """One case on this rank: the op (or two), and what has been seen so far."""
 
     def __init__(self, case: Case, rank: int, device: Device, progress: Path) -> None:
         self.case, self.rank, self.device, self._progress = case, rank, device, progress
         self.step = "construct"
+        self._first = self._second = self._now = _Current(None)
+        self._same: tuple[GuardedTensor, ...] = ()
         self.dispatches: list[DispatchObservation] = []
         self.combines: list[CombineObservation] = []
         self.guards: list[GuardedTensor] = []
-        self.outputs: dict[str, Any] = {}
         self.facts: dict[str, Any] = {}
         self.notes: dict[str, str] = {}
-        self.op: Any = None
         self.guard: Any = None
-        self.routing: Any = None
-        self._inputs: Inputs | None = None
-        self._ids: Any = None
-        self._count: Any = None
         self._arguments: dict[str, Any] = {}
-        self._sent_weights: Any = None
-        self._received_ids: Any = None
 
     def say(self, step: str) -> None:
-        """Leave a note for whoever finds this rank hanging."""
+        """Leave a note for whoever finds this rank hanging; be late for the step, if this rank is to be."""
         self.step = step
         self._progress.write_text(f"{self.case.name}: {step}\n", encoding="utf-8")
+        wait_before(step, self.rank)
 
     def construct(self) -> None:
         import mori
 
         case, ops = self.case, mori.ops
+        if case.second_op:
+            # Only here: a release without it plays everything else.
+            from conformance.suite.second_op import SecondOp
+
+            self._first = self._now = _Current(SecondOp(case, self.rank))
+            return
         dtype = getattr(torch, case.dtype)
         wanted: dict[str, Any] = {
             "data_type": dtype,
@@ -94,6 +117,7 @@ class _Player:
             "use_external_inp_buf": case.external_input,
             "kernel_type": getattr(ops.EpDispatchCombineKernelType, case.kernel_type),
             "gpu_per_node": case.gpus_per_node or case.world_size,
+            "rdma_block_num": case.rdma_blocks,
             "quant_type": case.quant_type,
         }
         if case.cap is not None:
@@ -115,7 +139,7 @@ class _Player:
             gc.collect()
             dist.barrier()
         before = self.device.memory_in_use()
-        self.op = ops.EpDispatchCombineOp(config)
+        self._first = self._now = _Current(ops.EpDispatchCombineOp(config))
         self.device.synchronize()
         self.facts["memory"] = (before, self.device.memory_in_use())
         # After the op was made: it keeps this very object.
@@ -128,26 +152,31 @@ class _Player:
             ("capacity", "max_num_tokens_to_recv"),
             ("capacity_per_rank", "max_num_tokens_to_recv_per_rank"),
         ):
-            owner = self.op if hasattr(self.op, method) else config
+            owner = self._now.op if hasattr(self._now.op, method) else config
             if hasattr(owner, method):
                 self.facts[fact] = int(getattr(owner, method)())
+        if any(step.endswith(_OTHER) for _, step in case.steps):
+            self._second = _Current(ops.EpDispatchCombineOp(ops.EpDispatchCombineConfig(**given)))
 
-    def _prepare_outputs(self, same_step_before: bool) -> dict[str, Any] | None:
+    def _prepare_outputs(self) -> dict[str, Any] | None:
         """Dirty what the last dispatch returned; only when no peer can be writing there."""
-        if not self.case.dirty or not self.outputs or not same_step_before:
+        outputs = self._now.outputs
+        if not self.case.dirty or not outputs or not self.case.barriers:
             return None
         dist.barrier()
-        for tensor in self.outputs.values():
+        for tensor in outputs.values():
             make_dirty(tensor)
         self.device.synchronize()
         dist.barrier()
-        return {name: raw_bytes(tensor) for name, tensor in self.outputs.items()}
+        return {name: raw_bytes(tensor) for name, tensor in outputs.items()}
 
-    def dispatch(self, data: int, step: str) -> None:
+    def _make_tensors(self, data: int) -> tuple[GuardedTensor, ...]:
+        """Payload, weights, ids, and scales where the case has them."""
         case, inputs = self.case, make_inputs(self.case, self.rank, data)
-        before = self._prepare_outputs(bool(self.outputs))
         tokens = inputs.tokens
-        payload = GuardedTensor(f"payload {data}", inputs.payload, getattr(torch, case.dtype), case.hidden, self.device)
+        payload = GuardedTensor(
+            f"payload {data}", inputs.payload, getattr(torch, case.dtype), case.columns, self.device
+        )
         weights = GuardedTensor(
             f"weights {data}",
             inputs.weights.view(np.uint8).reshape(tokens, -1) if tokens else np.zeros((0, 0), np.uint8),
@@ -162,14 +191,22 @@ class _Player:
             case.top_k,
             self.device,
         )
-        self.guards += [payload, weights, ids]
-        scales = None
+        made: tuple[GuardedTensor, ...] = (payload, weights, ids)
         if case.scale_bytes:
             kind = {1: torch.uint8, 4: torch.float32}[case.scale_type_size]
-            guarded = GuardedTensor(f"scales {data}", inputs.scales, kind, case.scale_dim, self.device)
-            self.guards.append(guarded)
-            scales = guarded.tensor
-        elif case.calls is not None and case.calls.scales == "empty":
+            made += (GuardedTensor(f"scales {data}", inputs.scales, kind, case.scale_dim, self.device),)
+        self.guards += made
+        return made
+
+    def dispatch(self, data: int, step: str) -> None:
+        case, now = self.case, self._now
+        before = self._prepare_outputs()
+        if not (case.same_inputs and self._same):
+            self._same = self._make_tensors(data)
+        payload, weights, ids = self._same[:3]
+        tokens = int(payload.tensor.shape[0])
+        scales = self._same[3].tensor if len(self._same) > 3 else None
+        if scales is None and case.calls is not None and case.calls.scales == "empty":
             scales = torch.empty((tokens, 0), dtype=torch.uint8, device=self.device.name)
         arguments: tuple[Any, ...] = (payload.tensor, weights.tensor, scales, ids.tensor)
         named: dict[str, Any] = {}
@@ -177,59 +214,92 @@ class _Player:
             arguments += case.calls.dispatch_positional
             named = dict(case.calls.dispatch_keywords)
             if case.calls.dispatch_positional:
-                self.notes["dispatch"] = landed(self.op.dispatch, 4, case.calls.dispatch_positional)
-        if case.kernel_type == "AsyncLL":
-            result = self.op.dispatch_send(*arguments, **named)
-            self.op.dispatch_recv()
-        elif step == "dispatch_routing":
-            result = self.op.dispatch(*arguments, **named, return_routing=True)
-            self.routing = result[5]
+                self.notes["dispatch"] = landed(now.op.dispatch, 4, case.calls.dispatch_positional)
+        counting: dict[str, Any] = {"call_local_expert_count": True} if case.count_experts else {}
+        if step == "dispatch_routing":
+            result = now.op.dispatch(*arguments, **named, **counting, return_routing=True)
+            now.routing = result[5]
         elif step == "replay":
-            result = self.op.dispatch(*arguments, **named, routing=self.routing)
+            result = now.op.dispatch(*arguments, **named, **counting, routing=now.routing)
+        elif case.kernel_type == "AsyncLL":
+            result = now.op.dispatch_send(*arguments, **named)
+            self._work_between(payload, weights, ids)
+            received_with = case.calls.receive_keywords if case.calls is not None else ()
+            now.op.dispatch_recv(**dict(received_with), **counting)
         else:
-            result = self.op.dispatch(*arguments, **named)
+            result = now.op.dispatch(*arguments, **named, **counting)
         self.device.synchronize()
+        self._restore(payload, weights, ids)
         out, out_weights, out_scales, out_ids, count = result[:5]
-        earlier = self.outputs.get("payload")
-        self.outputs = {"payload": out, "weights": out_weights, "ids": out_ids}
+        earlier = now.outputs.get("payload")
+        now.outputs = {"payload": out, "weights": out_weights, "ids": out_ids}
         if out_scales is not None:
-            self.outputs["scales"] = out_scales
-        self._inputs, self._ids, self._count = inputs, ids.tensor, count
-        self._sent_weights, self._received_ids = weights.tensor, out_ids
+            now.outputs["scales"] = out_scales
+        now.ids, now.count, now.sent_weights, now.received_ids = ids.tensor, count, weights.tensor, out_ids
         received = int(count.reshape(-1)[0].item())
         rows = int(out.shape[0])
-        self.dispatches.append(
-            DispatchObservation(
-                data=data,
-                step=step,
-                count=received,
-                payload=raw_bytes(out),
-                weights=raw_bytes(out_weights).view(np.float32),
-                ids=raw_bytes(out_ids).view(np.int32),
-                scales=raw_bytes(out_scales) if out_scales is not None else np.zeros((rows, 0), np.uint8),
-                sources=self._sources(max(0, min(received, rows))),
-                before=before,
-                same_objects=None if earlier is None else earlier is out,
-            )
+        now.seen = DispatchObservation(
+            data=data,
+            step=step,
+            count=received,
+            payload=raw_bytes(out),
+            weights=raw_bytes(out_weights).view(np.float32),
+            ids=raw_bytes(out_ids).view(np.int32),
+            scales=raw_bytes(out_scales) if out_scales is not None else np.zeros((rows, 0), np.uint8),
+            sources=self._sources(max(0, min(received, rows))),
+            before=before,
+            same_objects=None if earlier is None else earlier is out,
+            expert_counts=now.op.local_expert_count.cpu().numpy().astype(np.int32)
+            if case.count_experts
+            else np.zeros(0, np.int32),
         )
+        self.dispatches.append(now.seen)
+
+    def _work_between(self, *sent: GuardedTensor) -> None:
+        """What a caller does between the halves: at another time on each rank, on the same stream, inputs in use again."""
+        if self.case.overlap:
+            time.sleep(0.02 * ((self.rank + len(self.dispatches)) % self.case.world_size))
+            for tensor in sent:
+                make_dirty(tensor.tensor)
+            scratch = torch.ones(256, dtype=torch.float32, device=self.device.name)
+            for _ in range(3):
+                scratch.mul_(2.0)
+
+    def _restore(self, *sent: GuardedTensor) -> None:
+        """Inputs are compared with what they were; and combine is given the ids again."""
+        if self.case.overlap:
+            for tensor in sent:
+                tensor.restore()
+            self.device.synchronize()
 
     def _sources(self, rows: int) -> Any:
         """(source rank, token) of each valid row, by the op's account."""
-        if not hasattr(self.op, "get_dispatch_src_token_pos"):
+        op = self._now.op
+        if not hasattr(op, "get_dispatch_src_token_pos"):
             return np.zeros((0, 2), np.int32)
-        positions = self.op.get_dispatch_src_token_pos().cpu().reshape(-1)[:rows].tolist()
-        if hasattr(self.op, "decode_send_flat_idx"):
-            pairs = [tuple(int(part) for part in self.op.decode_send_flat_idx(position)) for position in positions]
+        try:
+            found = op.get_dispatch_src_token_pos()
+        except RuntimeError as error:
+            # What arrived is right or wrong without it: a requirement of its own looks for the op's account.
+            self.notes[f"positions {len(self.dispatches)}"] = (
+                f"get_dispatch_src_token_pos: {type(error).__name__}: {error}"
+            )
+            return np.zeros((0, 2), np.int32)
+        positions = found.cpu().reshape(-1)[:rows].tolist()
+        if hasattr(op, "decode_send_flat_idx"):
+            pairs = [tuple(int(part) for part in op.decode_send_flat_idx(position)) for position in positions]
         else:
             pairs = [divmod(int(position), self.case.most_tokens) for position in positions]
         return np.array(pairs, dtype=np.int64).astype(np.int32).reshape(len(pairs), 2)
 
     def combine(self, data: int, step: str) -> None:
-        case, seen = self.case, self.dispatches[-1]
+        case, now = self.case, self._now
+        seen = now.seen
+        assert seen is not None
         rows = seen.payload.shape[0]
         valid = max(0, min(seen.count, rows))
         # What is not valid is NaN: whoever reads it shows it.
-        computed = np.full((rows, case.hidden), np.nan, np.float32)
+        computed = np.full((rows, case.width), np.nan, np.float32)
         computed[:valid] = expert_output(
             self.rank,
             numeric(seen.payload[:valid], case.dtype),
@@ -237,34 +307,40 @@ class _Player:
             seen.weights[:valid],
             case.experts_per_rank,
             case.combine_dtype,
+            factor=case.expert_factor,
         )
         dtype = getattr(torch, case.combine_dtype)
         given = torch.from_numpy(computed).to(dtype).to(self.device.name)
         if not case.external_input:
-            buffer = self.op.get_registered_combine_input_buffer(dtype)
+            buffer = now.op.get_registered_combine_input_buffer(dtype, *([case.width] if case.hidden_in_use else []))
             buffer[:valid, :].copy_(given[:valid, :])
             given = buffer
         new_weights = np.full((rows, case.top_k), np.nan, np.float32)
         new_weights[:valid] = weights_for_combine(self.rank, seen.weights[:valid])
         given_weights = torch.from_numpy(new_weights).to(self.device.name)
         self.device.synchronize()
-        dist.barrier()
-        arguments: tuple[Any, ...] = (given, given_weights, self._ids)
+        if case.barriers and meets("inputs"):
+            dist.barrier()
+        arguments: tuple[Any, ...] = (given, given_weights, now.ids)
         named: dict[str, Any] = {}
         if case.calls is not None:
-            ids = self._received_ids if case.calls.combine_ids == "received" else self._ids
-            chosen = {"none": None, "received": given_weights, "own": self._sent_weights}[case.calls.combine_weights]
+            ids = now.received_ids if case.calls.combine_ids == "received" else now.ids
+            chosen = {"none": None, "received": given_weights, "own": now.sent_weights}[case.calls.combine_weights]
             arguments = (given, chosen, ids, *case.calls.combine_positional)
             named = dict(case.calls.combine_keywords)
             if case.calls.combine_positional:
-                self.notes["combine"] = landed(self.op.combine, 3, case.calls.combine_positional)
-        if case.kernel_type == "AsyncLL":
-            out, out_weights = self.op.combine_send(*arguments, **named)[:2]
-            self.op.combine_recv()
-        elif step == "combine_routing":
-            out, out_weights = self.op.combine(*arguments, **named, routing=self.routing)[:2]
+                self.notes["combine"] = landed(now.op.combine, 3, case.calls.combine_positional)
+        if step == "combine_routing":
+            out, out_weights = now.op.combine(*arguments, **named, routing=now.routing)[:2]
+        elif case.kernel_type == "AsyncLL":
+            out, out_weights = now.op.combine_send(*arguments, **named)[:2]
+            if case.overlap:
+                self._work_between()
+                make_dirty(given)
+                make_dirty(given_weights)
+            now.op.combine_recv()
         else:
-            out, out_weights = self.op.combine(*arguments, **named)[:2]
+            out, out_weights = now.op.combine(*arguments, **named)[:2]
         self.device.synchronize()
         if case.allocations:
             self._tell_allocations(out, out_weights)
@@ -276,7 +352,7 @@ class _Player:
                 weights=raw_bytes(out_weights).view(np.float32)
                 if out_weights is not None
                 else np.zeros((0, case.top_k), np.float32),
-                count_after=int(self._count.reshape(-1)[0].item()),
+                count_after=int(now.count.reshape(-1)[0].item()),
             )
         )
 
@@ -290,8 +366,8 @@ class _Player:
         self.notes = self.guard.refused
 
     def _tell_allocations(self, combined: Any, combined_weights: Any) -> None:
-        tensors = {f"dispatched {name}": tensor for name, tensor in self.outputs.items()}
-        tensors["registered combine input"] = self.op.get_registered_combine_input_buffer(combined.dtype)
+        tensors = {f"dispatched {name}": tensor for name, tensor in self._now.outputs.items()}
+        tensors["registered combine input"] = self._now.op.get_registered_combine_input_buffer(combined.dtype)
         tensors["combined payload"] = combined
         if combined_weights is not None:
             tensors["combined weights"] = combined_weights
@@ -306,16 +382,18 @@ class _Player:
             self.guard = GuardedCase(self.case, self.device)
         else:
             self.construct()
-        _all_through()
+        _all_through(meeting=meets("construct"))
         for data, step in self.case.steps:
             self.say(f"{step} of data set {data}")
+            self._now = self._second if step.endswith(_OTHER) else self._first
             if step.startswith("guarded"):
                 self.guarded(data, step)
             elif "combine" in step:
                 self.combine(data, step)
             else:
                 self.dispatch(data, step)
-            _all_through()
+            _all_through(meeting=self.case.barriers and meets(step))
+        _all_through()
         self.say("done")
 
     def observation(self, outcome: str, message: str, seconds: float) -> Observation:
@@ -337,12 +415,14 @@ class _Player:
         )
 
 
-def _all_through(failed: bool = False) -> None:
-    """Meet all ranks after a step; if one of them did not get through it, no rank goes on.
+def _all_through(failed: bool = False, *, meeting: bool = True) -> None:
+    """Meet all ranks after a step; if one of them did not get through it, no rank goes on. Nothing if there is no meeting.
 
     Raises:
         _Others: another rank failed.
     """
+    if not meeting:
+        return
     flag = torch.tensor([int(failed)], dtype=torch.int32)
     dist.all_reduce(flag, op=dist.ReduceOp.MAX)
     if int(flag[0]) and not failed:
@@ -359,7 +439,8 @@ def _play(case: Case, rank: int, device: Device, folder: Path) -> Observation:
         outcome, message = "stopped", "another rank did not get through this step"
     except Exception as error:
         text = "".join(traceback.format_exception_only(type(error), error)).strip()
-        lost = any(word in text for word in _FAULTS)
+        # A kernel that the release does not build for this GPU is no fault of the device.
+        lost = any(word in text for word in _FAULTS) and _NO_KERNEL not in text
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome = "device_error" if lost else "refused"
         message = f"{text} (in {where.name}, {Path(where.filename).name}:{where.lineno})"

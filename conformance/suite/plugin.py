@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The suite as a pytest plugin: one item for each wheel × lane × requirement.
+"""The suite as a pytest plugin: one item for each wheel × lane × requirement, and × kernel type where there are several.
 
     pytest -p conformance.suite.plugin --pyargs conformance.suite.test_requirements --wheel 1.2.4 -n 2
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conformance.catalogue import Requirement, load_catalogue
+from conformance.catalogue import DEPTHS, KERNEL_TYPES, Aspect, Depth, aspects, load_catalogue
 from conformance.errors import ConformanceError, SelectionError
 from conformance.matrix import Matrix, load_matrix
 from conformance.selection import Chosen, choose_wheels, find_matrix
@@ -34,11 +34,17 @@ _DEFAULT_FOLDER = Path("results") / "measured"
 _OPTIONS = (
     ("--wheel", {"action": "append", "default": [], "help": "a wheel or group of the matrix; may be repeated"}),
     ("--requirement", {"action": "append", "default": [], "help": "an id or group; may be repeated"}),
+    (
+        "--kernel-type",
+        {"action": "append", "default": [], "choices": KERNEL_TYPES, "help": "only these; may be repeated"},
+    ),
+    ("--depth", {"choices": DEPTHS, "default": "standard", "help": "how far to look (default: standard)"}),
     ("--lane", {"action": "append", "default": [], "choices": ("virtual", "rocm"), "help": "where (default: virtual)"}),
     ("--matrix", {"type": Path, "help": "matrix file (default: matrix.toml here or above)"}),
     ("--measured", {"type": Path, "default": _DEFAULT_FOLDER, "help": "folder of what was measured"}),
     ("--fresh", {"action": "store_true", "help": "measure again what was measured before"}),
     ("--case-deadline", {"type": float, "default": 240.0, "help": "seconds for one case"}),
+    ("--device-coverage", {"type": Path, "help": "folder for what the virtual lane executes of each wheel's kernels"}),
     ("--base-python", {"type": Path, "help": "an interpreter with torch and numpy for the ranks"}),
     ("--torchrun", {"metavar": "OPTIONS", "help": "start ranks with torchrun, with these options ('' for none)"}),
     ("--bars", {"action": "store_true", "help": "show a progress bar for each wheel"}),
@@ -52,10 +58,14 @@ class Item:
 
     wheel: Wheel
     lane: str
-    requirement: Requirement
+    aspect: Aspect
+
+    @property
+    def group(self) -> str:
+        return f"{self.wheel.label}-{self.lane}"
 
     def __str__(self) -> str:
-        return f"{self.wheel.label}-{self.lane}-{self.requirement.id}"
+        return f"{self.group}-{self.aspect}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,7 +79,13 @@ def _torchrun(config: pytest.Config) -> Torchrun | None:
     return None if options is None else Torchrun(config.getoption("--nodes"), tuple(shlex.split(options)))
 
 
-def select_items(chosen: Sequence[Chosen], lanes: Sequence[str], requirements: Sequence[str]) -> tuple[Item, ...]:
+def select_items(
+    chosen: Sequence[Chosen],
+    lanes: Sequence[str],
+    requirements: Sequence[str],
+    depth: Depth = "standard",
+    kernel_types: Sequence[str] = (),
+) -> tuple[Item, ...]:
     """All items of a selection; the requirements in the catalogue's order.
 
     Raises:
@@ -81,11 +97,12 @@ def select_items(chosen: Sequence[Chosen], lanes: Sequence[str], requirements: S
         if not any(name in (item.id, item.group) for item in catalogue):
             raise SelectionError(f"no requirement or group {name!r} is judged by running")
     return tuple(
-        Item(choice.wheel, lane, requirement)
+        Item(choice.wheel, lane, aspect)
         for choice in chosen
         for lane in lanes
-        for requirement in catalogue
-        if lane in requirement.lanes and (not wanted or wanted & {requirement.id, requirement.group})
+        for aspect in aspects(catalogue, depth, kernel_types)
+        if lane in aspect.requirement.lanes
+        and (not wanted or wanted & {aspect.requirement.id, aspect.requirement.group})
     )
 
 
@@ -101,17 +118,15 @@ class Verdicts:
         current = self._measurement
         if current is None or (current.wheel, current.lane) != (item.wheel, item.lane):
             self.close()
-            requirements = [
-                other.requirement for other in self._items if (other.wheel, other.lane) == (item.wheel, item.lane)
-            ]
-            self._measurement = current = Measurement(item.wheel, item.lane, requirements, self._setup)
-        record = current.record(item.requirement.id)
+            own = [other.aspect for other in self._items if (other.wheel, other.lane) == (item.wheel, item.lane)]
+            self._measurement = current = Measurement(item.wheel, item.lane, own, self._setup)
+        record = current.record(*item.aspect.key)
         expectations = [
             expectation
             for expectation in self._matrix.expectations
-            if (expectation.lane, expectation.requirement) == (item.lane, item.requirement.id)
+            if (expectation.lane, expectation.requirement) == (item.lane, item.aspect.requirement.id)
         ]
-        ((judged,), _) = apply_expectations([record], expectations, [item.wheel], [item.requirement.id])
+        ((judged,), _) = apply_expectations([record], expectations, [item.wheel], [item.aspect.requirement.id])
         return judged
 
     def close(self, error: BaseException | None = None) -> None:
@@ -127,13 +142,20 @@ class _Session:
     def __init__(self, config: pytest.Config) -> None:
         matrix = load_matrix(find_matrix(config.getoption("--matrix")))
         chosen = choose_wheels(matrix, config.getoption("--wheel") or ["stable"])
-        self.items = select_items(chosen, config.getoption("--lane") or ["virtual"], config.getoption("--requirement"))
+        self.items = select_items(
+            chosen,
+            config.getoption("--lane") or ["virtual"],
+            config.getoption("--requirement"),
+            config.getoption("--depth"),
+            config.getoption("--kernel-type"),
+        )
         setup = Setup(
             config.getoption("--measured"),
             fresh=config.getoption("--fresh"),
             deadline=config.getoption("--case-deadline"),
             base=config.getoption("--base-python"),
             torchrun=_torchrun(config),
+            device_coverage=config.getoption("--device-coverage"),
             files={choice.wheel.sha256: choice.file for choice in chosen if choice.file is not None},
         )
         self.verdicts = Verdicts(matrix, self.items, setup)
@@ -158,7 +180,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByWheelAndLane(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.partition("[")[2].rsplit("-", 2)[0]
+            return groups.get(nodeid.partition("[")[2].rpartition("]")[0], nodeid)
+
+    groups = {str(item): item.group for item in config.stash[_SESSION].items}
 
     return ByWheelAndLane(config, log)
 
@@ -188,6 +212,7 @@ def measured(request: pytest.FixtureRequest, _verdicts: Verdicts, record_propert
         ("wheel", record.wheel),
         ("sha256", record.sha256),
         ("lane", record.lane),
+        ("kernel_type", record.kernel_type),
         ("verdict", record.verdict.value),
         ("message", record.message),
     ):
@@ -198,7 +223,7 @@ def measured(request: pytest.FixtureRequest, _verdicts: Verdicts, record_propert
 def tell(record: Record) -> None:
     """A verdict in pytest's terms: passed, failed, skipped (nothing was found out) or an expected failure."""
     observed = "".join(f"\n    | {line}" for line in record.evidence.observed)
-    text = f"{record.requirement} on {record.wheel}, lane {record.lane}: {record.verdict.value}: {record.message}"
+    text = f"{record.subject} on {record.wheel}, lane {record.lane}: {record.verdict.value}: {record.message}"
     if record.verdict is Verdict.PASS:
         return
     if record.verdict is Verdict.EXPECTED_FAIL:

@@ -19,7 +19,7 @@ class ProgressBars:
 
     def __init__(self, items: Sequence[Any]) -> None:
         """Args:
-        items: of the plugin; each prints as `WHEEL-LANE-REQUIREMENT`.
+        items: of the plugin; each prints as `WHEEL-LANE-REQUIREMENT`, a kernel type behind it where there are several.
         """
         self._groups = {str(item): f"{item.wheel.label} {item.lane}" for item in items}
         self._totals = Counter(self._groups.values())
@@ -31,6 +31,7 @@ class ProgressBars:
             TextColumn("{task.fields[now]}"),
             console=Console(stderr=True),
         )
+        self._names = {str(item): str(item.aspect) for item in items}
         self._tasks: dict[str, TaskID] = {}
 
     def _item(self, nodeid: str) -> str:
@@ -56,4 +57,4 @@ class ProgressBars:
             return
         if group not in self._tasks:
             self._tasks[group] = self._bars.add_task(group, total=self._totals[group], now="")
-        self._bars.update(self._tasks[group], advance=done, now=item.rsplit("-", 2)[-2] + "-" + item.rsplit("-", 1)[-1])
+        self._bars.update(self._tasks[group], advance=done, now=self._names[item])

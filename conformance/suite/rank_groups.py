@@ -13,11 +13,13 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
+from conformance.suite.nodes import announce
 from conformance.suite.rank_server import output_name
 
 __all__ = ["ForkingStarter", "RankGroup", "SpawningStarter", "StartError", "Starter", "TorchrunStarter", "end_group"]
@@ -47,6 +49,10 @@ class RankGroup(ABC):
     @abstractmethod
     def output(self) -> list[str]:
         """What the ranks have printed, line by line, rank after rank, each line with its rank in front."""
+
+    @abstractmethod
+    def pids(self) -> Collection[int]:
+        """Of the processes that were started; some may have ended."""
 
     @property
     def running(self) -> bool:
@@ -98,8 +104,13 @@ class Starter(ABC):
     """Starts groups of ranks, one after another."""
 
     @abstractmethod
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         """Start ranks that play the jobs.
+
+        Args:
+            variables: for these ranks, from their start.
 
         Raises:
             StartError: they cannot be started.
@@ -124,6 +135,9 @@ class _SpawnedRanks(RankGroup):
     def codes(self) -> Mapping[str, int | None]:
         return {f"rank {rank}": process.poll() for rank, process in enumerate(self._processes)}
 
+    def pids(self) -> Collection[int]:
+        return [process.pid for process in self._processes]
+
     def signal(self, number: int) -> None:
         for process in self._processes:
             if process.poll() is None:
@@ -139,7 +153,9 @@ class SpawningStarter(Starter):
     def __init__(self, program: Sequence[str], environment: Mapping[str, str]) -> None:
         self._program, self._environment = list(program), dict(environment)
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         port = _free_port()
         processes: list[subprocess.Popen[bytes]] = []
         files = [folder / output_name(rank) for rank in range(world_size)]
@@ -157,7 +173,7 @@ class SpawningStarter(Starter):
                     processes.append(
                         subprocess.Popen(
                             [*self._program, str(jobs), str(folder)],
-                            env={**self._environment, **place},
+                            env={**self._environment, **variables, **place},
                             stdin=subprocess.DEVNULL,
                             stdout=output,
                             stderr=output,
@@ -179,17 +195,25 @@ class _TorchrunRanks(RankGroup):
     def codes(self) -> Mapping[str, int | None]:
         return {"torchrun": self._process.poll()}
 
+    def pids(self) -> Collection[int]:
+        return [self._process.pid]
+
     def signal(self, number: int) -> None:
         _kill_group(self._process.pid, number)
 
     def output(self) -> list[str]:
-        with contextlib.suppress(OSError):
-            return self._file.read_text(encoding="utf-8", errors="replace").splitlines()
-        return []
+        lines = []
+        for file in (self._file, *sorted(self._file.parent.glob("output.node.*"))):
+            with contextlib.suppress(OSError):
+                lines += file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines
 
 
 class TorchrunStarter(Starter):
-    """torchrun of the ranks' own torch; `options` are passed on (`--nnodes`, `--rdzv-endpoint` …)."""
+    """torchrun of the ranks' own torch; `options` are passed on (`--rdzv-endpoint` …).
+
+    On several nodes the command is announced to the others, see `conformance.suite.nodes`.
+    """
 
     def __init__(
         self, python: str, environment: Mapping[str, str], options: Sequence[str] = (), nodes: int = 1
@@ -201,23 +225,36 @@ class TorchrunStarter(Starter):
         """The whole command line.
 
         Raises:
-            StartError: the ranks cannot be shared out evenly.
+            StartError: the ranks cannot be shared out evenly, or the nodes have no place to meet.
         """
         if world_size % self._nodes:
             raise StartError(f"{world_size} ranks cannot be shared out evenly over {self._nodes} nodes")
+        if self._nodes > 1 and not any(option.startswith("--rdzv-endpoint") for option in self._options):
+            raise StartError(
+                f'{self._nodes} nodes need a place to meet: --torchrun "--rdzv-backend=c10d --rdzv-endpoint=FIRST:29400", '
+                "with the address of the first machine"
+            )
         place = self._options or ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}"]
+        if self._nodes > 1:
+            # Of its own for each group: an agent that comes late must not join the next one.
+            place = [*place, f"--rdzv-id={folder.name}"]
         command = [self._python, "-m", "torch.distributed.run", f"--nproc-per-node={world_size // self._nodes}"]
         command += [f"--nnodes={self._nodes}", "--max-restarts=0", *place]
         return [*command, str(PROGRAM), str(jobs), str(folder)]
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         file = folder / "output.torchrun"
         command = self.command(jobs, folder, world_size)
+        environment = {**self._environment, **variables}
         try:
+            if self._nodes > 1:
+                announce(folder, command, environment)
             with file.open("wb") as output:
                 process = subprocess.Popen(
                     command,
-                    env=self._environment,
+                    env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -256,6 +293,9 @@ class _ForkedRanks(RankGroup):
                 # The ranks die with their server.
                 self._codes = {rank: -signal.SIGKILL if code is None else code for rank, code in self._codes.items()}
         return {f"rank {rank}": code for rank, code in self._codes.items()}
+
+    def pids(self) -> Collection[int]:
+        return self._pids
 
     def signal(self, number: int) -> None:
         for rank, pid in enumerate(self._pids):
@@ -319,10 +359,18 @@ class ForkingStarter(Starter):
             raise StartError(f"{self._python} cannot play cases: {said[-1] if said else 'it says nothing'}")
         return self._process
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         process = self._serve()
         assert process.stdin is not None
-        request = {"jobs": str(jobs), "folder": str(folder), "world_size": world_size, "port": _free_port()}
+        request = {
+            "jobs": str(jobs),
+            "folder": str(folder),
+            "world_size": world_size,
+            "port": _free_port(),
+            "variables": dict(variables),
+        }
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A process that has imported torch and forks ranks on request: starting a group costs a second instead of ten.
 
-It speaks lines of JSON. A request on standard input starts one group: {"jobs": path, "folder": path, "world_size": n, "port": n}.
+It speaks lines of JSON. A request on standard input starts one group: {"jobs": path, "folder": path, "world_size": n, "port": n,
+"variables": {…}}.
 It answers {"pids": […]} and later, for each rank, {"ended": pid, "code": n}, where a signal is a negative code. What ranks print
 goes to `output.RANK` in the folder. The end of standard input ends the server and all of its ranks.
 
@@ -98,6 +99,7 @@ class _Server:
             os.close(output)
             os.environ.update(
                 {
+                    **request["variables"],
                     "RANK": str(rank),
                     "LOCAL_RANK": str(rank),
                     "WORLD_SIZE": str(request["world_size"]),

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from conformance.catalogue import aspects, load_catalogue
 from conformance.consumers import SITUATIONS, outcome_of
-from conformance.suite.case_list import CASES
 from conformance.suite.judges import CHECKS, cases_of, judge
 from conformance.suite.lanes import Lane
 from conformance.suite.launch import Job, Outcome, run_jobs
+from conformance.suite.variants import case_named
 from conformance.verdicts import Verdict
 
 __all__ = ["ALONE", "LENIENT", "REFUSED", "WITNESSES", "WitnessResult", "run_witnesses"]
 
 CORRECT = "correct"
+_CALLED_DIFFERENTLY = ("InterNodeV1", "AsyncLL")
 # Computes as the correct one, and refuses nothing that a caller does wrong.
 LENIENT = "takes-whatever-it-is-given"
 # Consumers at fault: the correct implementation refuses what they do, which is the right answer and no pass.
@@ -99,6 +101,26 @@ WITNESSES: dict[str, str] = {
     "refuses-to-replay-nothing": "RTE-4",
     "needs-many-blocks": "LNC-2",
     "asserts-an-even-number-of-warps": "LNC-3",
+    "halves-ocp-payloads": "DSP-10",
+    "swaps-the-halves-of-fp4": "DSP-11",
+    "copies-the-first-scales-only": "DSP-12",
+    "strides-by-the-configured-hidden-size": "DSP-13",
+    "counts-tokens-not-slots": "DSP-14",
+    "truncates-in-the-cast": "CMB-7",
+    "forgets-the-block-scale": "CMB-8",
+    "takes-fp4-for-an-integer": "CMB-9",
+    "forgets-a-token-every-fifth-call": "STA-5",
+    "adds-up-when-called-with-the-same-tensors": "STA-6",
+    "shares-its-rows-between-ops": "STA-7",
+    "loses-tokens-of-the-fourth-node": "NOD-1",
+    "knows-seven-ranks": "NOD-2",
+    "loses-tokens-between-two-large-nodes": "NOD-3",
+    "keeps-a-bit-for-each-of-eight-ranks": "NOD-4",
+    "keeps-a-place-for-each-expert": "NOD-5",
+    "reads-its-input-in-the-second-half": "ASY-1",
+    "second-op-loses-a-row": "SEC-1",
+    "second-op-takes-the-first-contribution": "SEC-2",
+    "second-op-sends-minus-one": "SEC-3",
 }
 # Broken guards on a correct implementation; the others are broken implementations.
 GUARD_WITNESSES = frozenset(name for name, requirement in WITNESSES.items() if requirement.startswith("GRD-"))
@@ -126,11 +148,27 @@ class WitnessResult:
         return self.expected in self.caught_by if self.expected else not self.caught_by
 
 
+def _judged(witness: str, everything: bool) -> list[tuple[str, str]]:
+    """What is judged: (requirement, kernel type).
+
+    The correct one has to be right in everything; of the kernel types, which are all the same to it, with those that are called
+    differently or put ranks on several nodes.
+    """
+    if witness == CORRECT:
+        catalogue = [item for item in load_catalogue() if item.id in CHECKS]
+        as_it_is = [(item.id, "") for item in catalogue]
+        return [
+            *as_it_is,
+            *(item.key for item in aspects(catalogue, "standard", _CALLED_DIFFERENTLY) if item.kernel_type),
+        ]
+    return [(name, "") for name in (CHECKS if everything else [WITNESSES[witness]])]
+
+
 def _jobs(witness: str, names: Sequence[str]) -> list[Job]:
     # The reference refuses; only those that end their ranks need processes of their own.
     alone = witness in ALONE
     variables = {"CONFORMANCE_GUARD_WITNESS" if witness in GUARD_WITNESSES else "MORI_REFERENCE_WITNESS": witness}
-    return [Job(CASES[name].with_(alone=alone), variables) for name in names]
+    return [Job(case_named(name).with_(alone=alone), variables) for name in names]
 
 
 def run_witnesses(
@@ -149,8 +187,7 @@ def run_witnesses(
     """
     jobs: list[tuple[str, Job]] = []
     for witness in witnesses:
-        wanted = list(CHECKS) if everything or witness == CORRECT else [WITNESSES[witness]]
-        jobs += [(witness, job) for job in _jobs(witness, cases_of(wanted))]
+        jobs += [(witness, job) for job in _jobs(witness, cases_of(_judged(witness, everything)))]
     # A witness that hangs is there to reach its deadline: it needs no long one.
     ending = set(witnesses) <= ALONE
     outcomes = run_jobs(
@@ -159,18 +196,18 @@ def run_witnesses(
     by_witness: dict[str, dict[str, Outcome]] = {}
     for (witness, job), outcome in zip(jobs, outcomes, strict=True):
         by_witness.setdefault(witness, {})[job.case.name] = outcome
-    return tuple(_result(witness, by_witness[witness], everything or witness == CORRECT) for witness in witnesses)
+    return tuple(_result(witness, by_witness[witness], everything) for witness in witnesses)
 
 
 def _result(witness: str, outcomes: Mapping[str, Outcome], everything: bool) -> WitnessResult:
     expected = WITNESSES.get(witness, "")
-    wanted = list(CHECKS) if everything else [expected]
-    findings = {requirement: judge(requirement, outcomes) for requirement in wanted}
+    findings = {key: judge(key[0], outcomes, key[1]) for key in _judged(witness, everything)}
     caught = {
-        name: item
-        for name, item in findings.items()
-        if (outcome_of(item.message) != "raises" if name in REFUSED else item.verdict is not Verdict.PASS)
+        key: item
+        for key, item in findings.items()
+        if (outcome_of(item.message) != "raises" if key[0] in REFUSED else item.verdict is not Verdict.PASS)
     }
-    caught = {name: item for name, item in caught.items() if item.verdict is not Verdict.ENGINE_ERROR}
-    first = findings.get(expected) or next(iter(caught.values()), None)
-    return WitnessResult(witness, expected, tuple(caught), first.message if first else "passes everything")
+    caught = {key: item for key, item in caught.items() if item.verdict is not Verdict.ENGINE_ERROR}
+    first = findings.get((expected, "")) or next(iter(caught.values()), None)
+    names = tuple(f"{requirement} {kernel_type}".rstrip() for requirement, kernel_type in caught)
+    return WitnessResult(witness, expected, names, first.message if first else "passes everything")

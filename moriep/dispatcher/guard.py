@@ -163,16 +163,33 @@ class OverflowGuard:
         """
         capacity = self.capacity
         most = capacity.max_num_inp_token_per_rank
-        bound = tokens + (capacity.world_size - 1) * most if tokens_per_rank is None else sum(tokens_per_rank)
-        largest = max(tokens_per_rank) if tokens_per_rank is not None else tokens
-        if not self.needed:
-            return bound
-        how = "as the caller says" if tokens_per_rank is not None else f"if each other rank sends its most, {most}"
+        if tokens_per_rank is None:
+            bound, largest = tokens + (capacity.world_size - 1) * most, tokens
+        else:
+            bound, largest = sum(tokens_per_rank), max(tokens_per_rank)
+        # This is on the way of every dispatch: what only a message needs is made where it is raised.
+        if self.needed:
+            quota = most if tokens_per_rank is None else largest
+            if self.kernel_type is KernelType.INTER_NODE and quota > capacity.per_rank:
+                self._raise_quota((bound,) * capacity.world_size, largest, certain=False)
+            if bound > capacity.rows or 0 < self.most_rows < bound:
+                self._raise_bound(bound, tokens, told=tokens_per_rank is not None)
+            if self.staging is not None and largest:
+                # A rank's last token may go to the last rank.
+                before = (capacity.world_size - 1) * most
+                if before + largest > self.staging.rows:
+                    every = [tokens] if tokens_per_rank is None else tokens_per_rank
+                    needed = [before + number if number else 0 for number in every]
+                    self._check_staging(needed, self._smallest(bound), certain=False)
+        return bound
+
+    def _raise_bound(self, bound: int, tokens: int, *, told: bool) -> None:
+        """Say which buffer the bound does not fit, and what would help."""
+        capacity = self.capacity
+        how = "as the caller says"
+        if not told:
+            how = f"if each other rank sends its most, {capacity.max_num_inp_token_per_rank}"
         bounds = (bound,) * capacity.world_size
-        if self.kernel_type is KernelType.INTER_NODE and max(largest, most * (tokens_per_rank is None)) > (
-            capacity.per_rank
-        ):
-            self._raise_quota(bounds, largest, certain=False)
         if bound > capacity.rows:
             raise ReceiveOverflowError(
                 f"dispatch: it is not excluded that a rank receives up to {bound} tokens ({tokens} from this rank; {how}); the "
@@ -183,22 +200,15 @@ class OverflowGuard:
                 self._smallest(bound),
                 certain=False,
             )
-        if 0 < self.most_rows < bound:
-            raise ReceiveOverflowError(
-                f"dispatch: it is not excluded that a rank receives up to {bound} tokens ({how}), and "
-                f"{PREFIX}MOE_MAX_INPUT_TOKENS={self.most_rows} cuts the rest off before the experts. Remedy: raise it, or "
-                "use guard='exact'",
-                bounds,
-                self.most_rows,
-                None,
-                certain=False,
-            )
-        if self.staging is not None:
-            world = range(capacity.world_size)
-            every = tokens_per_rank if tokens_per_rank is not None else [tokens]
-            needed = [self.staging.needed_rows([number for _ in world]) for number in every]
-            self._check_staging(needed, self._smallest(bound), certain=False)
-        return bound
+        raise ReceiveOverflowError(
+            f"dispatch: it is not excluded that a rank receives up to {bound} tokens ({how}), and "
+            f"{PREFIX}MOE_MAX_INPUT_TOKENS={self.most_rows} cuts the rest off before the experts. Remedy: raise it, or "
+            "use guard='exact'",
+            bounds,
+            self.most_rows,
+            None,
+            certain=False,
+        )
 
     def check_received(self, count: int) -> None:
         """Judge a count that dispatch reported. Up to 1.2.2 IntraNode stops by itself; later releases report the excess.

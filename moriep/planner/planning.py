@@ -102,7 +102,7 @@ class Plan:
         """For programs: plain dictionaries, lists, numbers and strings."""
         buffers = [
             {"name": item.name, "bytes": item.size, "memory": item.memory, "formula": item.formula}
-            for item in self.buffers(self.recommended).buffers
+            for item in self.buffers(self.recommended).allocations
         ]
         return {**asdict(self), "buffers_of_recommended": buffers}
 
@@ -156,6 +156,8 @@ class _Question:
 
     def smallest(self, risk: float, least_rows: int = 0) -> PlannedCap:
         """The smallest cap with at least so many rows and odds within the risk; 0 if only the maximum is."""
+        if not self.layout.receive_cap:
+            return self.cap(0)  # whatever is set is dropped
         world, low, high = self.shape.world_size, 1, self.shape.max_num_inp_token_per_rank
         while low < high:
             middle = (low + high) // 2

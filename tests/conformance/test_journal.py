@@ -35,7 +35,7 @@ def write(folder: Path, *records: Record, fresh: bool = False) -> None:
 
 
 def known(folder: Path, wheel: Wheel = WHEEL, lane: str = "virtual") -> list[str]:
-    return list(read_journal(place(folder), wheel, lane, suite_revision()))
+    return [requirement for requirement, _ in read_journal(place(folder), wheel, lane, suite_revision())]
 
 
 def test_a_complete_journal_is_a_results_file(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_what_says_nothing_about_the_wheel_is_measured_again(tmp_path: Path, ver
     with Journal(place(tmp_path), WHEEL, "virtual") as journal:
         assert journal.known("OVF-7") is None
         journal.append(record("OVF-7"))
-    assert read_journal(place(tmp_path), WHEEL, "virtual", suite_revision())["OVF-7"].verdict is Verdict.PASS
+    assert read_journal(place(tmp_path), WHEEL, "virtual", suite_revision())["OVF-7", ""].verdict is Verdict.PASS
 
 
 def test_fresh_forgets(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_another_revision_is_set_aside(tmp_path: Path, monkeypatch: pytest.Monke
     before = place(tmp_path).read_bytes()
     monkeypatch.setattr("conformance.results.suite_revision", lambda: "another")
     write(tmp_path, record("OVF-8"))
-    assert list(read_journal(place(tmp_path), WHEEL, "virtual", "another")) == ["OVF-8"]
+    assert list(read_journal(place(tmp_path), WHEEL, "virtual", "another")) == [("OVF-8", "")]
     assert known(tmp_path) == []
     (aside,) = place(tmp_path).parent.glob("*.aside")
     assert aside.read_bytes() == before

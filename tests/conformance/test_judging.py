@@ -17,40 +17,17 @@ from conformance.survey.facts import Capacity, Guard, KernelFunction, Library, W
 from conformance.verdicts import Verdict
 from conformance.wheels import Wheel
 from moriep.surface import ClassSurface, Field, Method, Parameter, Surface
+from tests.mori_fields import OPTIONAL, REQUIRED
 
 CAPPED = (
     "{ if (maxTotalRecvTokens > 0) { int perRank = (maxTotalRecvTokens + worldSize - 1) / worldSize; return perRank < "
     "maxNumInpTokenPerRank ? perRank : maxNumInpTokenPerRank; } return maxNumInpTokenPerRank; }"
 )
 FIELDS = (
+    *(Field(name, "int") for name in REQUIRED),
     *(
-        Field(name, "int")
-        for name in (
-            "data_type",
-            "rank",
-            "world_size",
-            "hidden_dim",
-            "scale_dim",
-            "scale_type_size",
-            "max_token_type_size",
-            "max_num_inp_token_per_rank",
-            "num_experts_per_rank",
-            "num_experts_per_token",
-        )
-    ),
-    *(
-        Field(name, "int", default)
-        for name, default in (
-            ("warp_num_per_block", "8"),
-            ("block_num", "80"),
-            ("max_total_recv_tokens", "0"),
-            ("use_external_inp_buf", "True"),
-            ("kernel_type", "EpDispatchCombineKernelType.IntraNode"),
-            ("gpu_per_node", "8"),
-            ("rdma_block_num", "0"),
-            ("num_qp_per_pe", "1"),
-            ("quant_type", "'none'"),
-        )
+        Field(name, "int", "EpDispatchCombineKernelType.IntraNode" if name == "kernel_type" else repr(default))
+        for name, default in OPTIONAL.items()
     ),
 )
 METHODS = (

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conformance import lanes
+from conformance.catalogue import aspects
 from conformance.environments import EnvironmentFailure
 from conformance.errors import SelectionError
 from conformance.matrix import Lane, Matrix, NightlyRule
@@ -90,9 +91,13 @@ def test_every_verdict_of_a_lane_without_its_device_is_not_run_with_the_reason(t
     assert {record["verdict"] for record in records} == {"not_run"}
     assert all("no AMD GPU" in record["message"] for record in records)
     assert {record["wheel"] for record in records} == {"1.2.3@cp310", "1.2.4@cp310"}
-    assert len(records) == 2 * len([item for item in select_requirements(["OVF"], "rocm") if "rocm" in item.lanes])
+    wanted = aspects([item for item in select_requirements(["OVF"], "rocm") if "rocm" in item.lanes], "standard")
+    assert len(records) == 2 * len(wanted)
     command = records[0]["evidence"]["command"]
-    assert command == "python -m conformance run --lane rocm --wheel 1.2.3@cp310 --requirement OVF-7 --fresh"
+    assert (
+        command
+        == "python -m conformance run --lane rocm --wheel 1.2.3@cp310 --requirement OVF-7 --kernel-type IntraNode --fresh"
+    )
 
 
 @no_gpu
@@ -100,7 +105,7 @@ def test_a_run_that_was_cut_short_names_what_is_missing_and_keeps_the_rest(tmp_p
     (tmp_path / "results" / "measured" / "rocm").mkdir(parents=True)
     blocked = tmp_path / "results" / "measured" / "rocm" / "amd-mori-1.2.4-cp310-cp310-manylinux_2_35_x86_64.jsonl"
     blocked.mkdir()
-    done = run(tmp_path, "--lane", "rocm", "--wheel", "1.2.3@cp310", "--wheel", "1.2.4@cp310", "--requirement", "OVF-7")
+    done = run(tmp_path, "--lane", "rocm", "--wheel", "1.2.3@cp310", "--wheel", "1.2.4@cp310", "--requirement", "OVF-9")
     assert done.returncode == 2
     assert "1 of 2 verdicts are missing" in done.stderr
     assert not (tmp_path / "results" / "results.jsonl").exists()
@@ -108,9 +113,9 @@ def test_a_run_that_was_cut_short_names_what_is_missing_and_keeps_the_rest(tmp_p
 
 
 def measured(folder: Path, *names: str) -> list[Record]:
-    requirements = select_requirements(names, "virtual")
-    with Measurement(WHEEL, "virtual", requirements, Setup(folder)) as measurement:
-        return [measurement.record(item.id) for item in requirements]
+    found = aspects(select_requirements(names, "virtual"), "quick")
+    with Measurement(WHEEL, "virtual", found, Setup(folder)) as measurement:
+        return [measurement.record(*item.key) for item in found]
 
 
 @pytest.mark.parametrize(("machine", "verdict"), [(True, Verdict.NOT_RUN), (False, Verdict.ENGINE_ERROR)])
@@ -146,8 +151,8 @@ def test_a_wheel_that_cannot_be_imported_is_told_from_a_torch_that_cannot(
 
 def test_what_a_requirement_does_not_speak_about_starts_nothing(tmp_path: Path) -> None:
     old = Wheel("amd-mori", "1.0.0", "cp310-cp310-any", "b" * 64, 1, "2026-01-01T00:00:00Z")
-    requirements = select_requirements(["MEM-1"], "virtual")
-    with Measurement(old, "virtual", requirements, Setup(tmp_path)) as measurement:
+    found = aspects(select_requirements(["MEM-1"], "virtual"), "quick")
+    with Measurement(old, "virtual", found, Setup(tmp_path)) as measurement:
         assert measurement.record("MEM-1").verdict is Verdict.NOT_APPLICABLE
 
 

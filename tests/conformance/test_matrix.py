@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from conformance.catalogue import KERNEL_TYPES
 from conformance.errors import LockError, MatrixError, SelectionError, WheelError
 from conformance.lock import refresh_lock
-from conformance.matrix import Matrix, load_matrix
+from conformance.matrix import Expectation, Matrix, load_matrix
 from conformance.wheels import wheel_from_filename
 from tests.conformance.fake_wheels import FakeIndex, pack, serving, wheel_files, wheel_of
 
@@ -227,3 +228,18 @@ def test_a_changed_hash_is_an_error_and_nothing_is_written(tmp_path: Path) -> No
         with pytest.raises(LockError, match=r"amd-mori 9\.0\.0 \(cp310\): locked [0-9a-f]{64}, index [0-9a-f]{64}"):
             refresh_lock(matrix_file, index_url=index.url)
     assert matrix_file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("kernel_types", "covered"),
+    [
+        ((), {"", "IntraNode"}),
+        (("AsyncLL",), {"AsyncLL"}),
+        (("InterNodeV1", "IntraNode"), {"InterNodeV1", "IntraNode"}),
+    ],
+)
+def test_an_expectation_is_about_the_kernel_types_that_it_names_or_the_first(
+    kernel_types: tuple[str, ...], covered: set[str]
+) -> None:
+    item = Expectation("DSP-1", "==1.2.4", "lost", "link", "virtual", kernel_types=kernel_types)
+    assert {name for name in ("", *KERNEL_TYPES) if item.speaks_about(name)} == covered

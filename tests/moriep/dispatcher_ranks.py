@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What each rank runs for test_dispatcher_ranks.py: situations by name, over the reference implementation."""
+"""What each rank runs: situations by name, on whatever `mori` there is, the reference implementation or a wheel's.
+
+`tests/moriep/dispatcher_situations.py` holds what each has to say. A situation may be followed by numbers: `combine_fp8:512`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 import torch
@@ -18,6 +22,8 @@ RANK, WORLD_SIZE = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 HIDDEN, EXPERTS, TOP_K = 256, 4, 2
 MODEL = ModelDescription(HIDDEN, WORLD_SIZE * EXPERTS, EXPERTS, TOP_K)
 TOKENS = {"SGLANG_MORI_NUM_MAX_DISPATCH_TOKENS_PER_RANK": "8"}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LAUNCHES = ("dispatch", "combine", "dispatch_send", "dispatch_recv", "combine_send", "combine_recv")
 
 
 def make(variables: dict[str, str] | None = None, model: ModelDescription = MODEL, **options: Any) -> MoriEPDispatcher:
@@ -29,10 +35,29 @@ def inputs(tokens: int, to_rank: int | None = None) -> tuple[Any, Any, Any]:
     hidden = torch.arange(tokens).reshape(-1, 1).expand(tokens, HIDDEN) + 1.0 + RANK
     ids = [[0, EXPERTS]] if to_rank is None else [[to_rank * EXPERTS, to_rank * EXPERTS + 1]]
     return (
-        hidden.bfloat16().contiguous(),
-        torch.ones(tokens, TOP_K),
-        torch.tensor(ids * tokens, dtype=torch.int32).reshape(-1, 2),
+        hidden.bfloat16().contiguous().to(DEVICE),
+        torch.ones(tokens, TOP_K, device=DEVICE),
+        torch.tensor(ids * tokens, dtype=torch.int32).reshape(-1, 2).to(DEVICE),
     )
+
+
+class Watched:
+    """An op that notes which of its kernels were asked for."""
+
+    def __init__(self, op: Any) -> None:
+        self._op, self.launched = op, []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in LAUNCHES:
+            self.launched.append(name)
+        return getattr(self._op, name)
+
+
+def meet() -> None:
+    """Combine reads what the peers' experts wrote, so everybody has to have written it."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+    dist.barrier()
 
 
 def round_trip(dispatcher: MoriEPDispatcher, tokens: int, to_rank: int | None = None, **options: Any) -> str:
@@ -41,11 +66,13 @@ def round_trip(dispatcher: MoriEPDispatcher, tokens: int, to_rank: int | None = 
     hidden, weights, ids = inputs(tokens, to_rank)
     out = dispatcher.dispatch(hidden, weights, ids, **options)
     count = int(out.received)
-    expert = torch.full((out.rows, HIDDEN), float("nan")).bfloat16()
+    expert = torch.full((out.rows, HIDDEN), float("nan"), device=DEVICE).bfloat16()
     scales = None if out.scales is None else out.scales[:count]
     back = dequantise(out.hidden_states[:count], scales, dispatcher.configuration.dispatch_dtype)
     expert[:count] = back.bfloat16()
+    meet()
     found = dispatcher.combine(expert)
+    meet()
     ranks = 2 if to_rank is None else 1
     right = torch.equal(found, hidden * ranks)
     return f"received {count} rows {out.rows} counts {out.counts} returned {tuple(found.shape)} right {right}"
@@ -59,6 +86,24 @@ def normal() -> list[str]:
 def dtypes() -> list[str]:
     # Without fp4: the reference counts a token's values by its bytes.
     return [f"{name} " + round_trip(make({"SGLANG_MORI_DISPATCH_DTYPE": name}), 2) for name in ("bf16", "fp8", "mxfp8")]
+
+
+def fp4() -> list[str]:
+    """Two tokens of each rank: 1, 2 and 3 are exact in e2m1."""
+    return [round_trip(make({"SGLANG_MORI_DISPATCH_DTYPE": "fp4"}), 2)]
+
+
+def expert_counts() -> list[str]:
+    """Rows of each local expert: every token goes to the first one of each rank."""
+    found = []
+    for low_latency in (False, True):
+        dispatcher = make(low_latency=low_latency, expert_counts=True)
+        out = dispatcher.dispatch(*inputs(3 + RANK))
+        found.append(f"{dispatcher.configuration.kernel_type.value} {out.expert_counts.tolist()}")
+        meet()
+        dispatcher.combine(out.hidden_states.clone())
+        meet()
+    return found
 
 
 def low_latency() -> list[str]:
@@ -92,11 +137,77 @@ def one_bad_rank() -> list[str]:
 
 
 def mismatch() -> list[str]:
-    try:
-        make({"SGLANG_MORI_NUM_MAX_DISPATCH_TOKENS_PER_RANK": str(8 + RANK)})
-    except MoriEPError as error:
-        return str(error).splitlines()
-    return ["made"]
+    found = []
+    for variables in (
+        {"SGLANG_MORI_NUM_MAX_DISPATCH_TOKENS_PER_RANK": str(8 + RANK)},
+        # MORI's own: it decides nothing that moriep computes, and everything that the kernels do with memory.
+        {"MORI_EP_DISABLE_VIEW_CACHE": str(RANK)},
+    ):
+        try:
+            make(variables)
+            found.append("made")
+        except MoriEPError as error:
+            found += [type(error).__name__, *str(error).splitlines()]
+    # Every rank has raised, so none waits, and the group goes on.
+    return [*found, round_trip(make(), 1)]
+
+
+def bad_input() -> list[str]:
+    """Each on all ranks alike, through one dispatcher; then something right."""
+    dispatcher = make(check_ids=True)
+    watched = Watched(dispatcher.op)
+    dispatcher.op = watched
+    hidden, weights, ids = inputs(4)
+    beyond, below = ids.clone(), ids.clone()
+    beyond[1, 1], below[2, 0] = WORLD_SIZE * EXPERTS, -2
+    attempts = {
+        "int64 ids": (hidden, weights, ids.long()),
+        "strided ids": (hidden, weights, ids.repeat(1, 2)[:, ::2]),
+        "transposed ids": (hidden[:2].contiguous(), weights[:2], ids[:2].t()),
+        "strided tokens": (hidden.repeat(1, 2)[:, ::2], weights, ids),
+        "an id too large": (hidden, weights, beyond),
+        "an id below -1": (hidden, weights, below),
+        "more tokens than M": inputs(9),
+        "float16": (hidden.half(), weights, ids),
+        "another hidden size": (hidden[:, :128].contiguous(), weights, ids),
+        "bfloat16 weights": (hidden, weights.bfloat16(), ids),
+        "another device": tuple(tensor.to("meta") for tensor in (hidden, weights, ids)),
+    }
+    found = []
+    for name, tensors in attempts.items():
+        try:
+            dispatcher.dispatch(*tensors)
+            found.append(f"{name}: dispatched")
+        except MoriEPError as error:
+            found.append(f"{name}: {type(error).__name__} {error}")
+    found.append(f"launched {watched.launched}")
+    return [*found, round_trip(dispatcher, 4)]
+
+
+def minus_one() -> list[str]:
+    """A slot of -1, where the release drops it and where it would go to rank 0."""
+    found = []
+    for low_latency in (False, True):
+        dispatcher = make(low_latency=low_latency, check_ids=True)
+        watched = Watched(dispatcher.op)
+        dispatcher.op = watched
+        hidden, weights, ids = inputs(4)
+        ids[1, 0] = -1
+        name = dispatcher.configuration.kernel_type.value
+        if dispatcher.features.negative_ids:
+            out = dispatcher.dispatch(hidden, weights, ids)
+            # All go to rank 1; rank 0 does not get the one whose slot for it is empty.
+            found.append(f"{name} dropped, received {int(out.received)}")
+            meet()
+            dispatcher.combine(out.hidden_states.clone())
+            meet()
+            continue
+        try:
+            dispatcher.dispatch(hidden, weights, ids)
+            found.append(f"{name} dispatched")
+        except MoriEPError as error:
+            found.append(f"{name} {type(error).__name__} launched {watched.launched} {error}")
+    return found
 
 
 def refused() -> list[str]:
@@ -156,12 +267,15 @@ def copies() -> list[str]:
     for copy in (False, True):
         dispatcher = make(copy=copy, instance=int(copy))
         first = dispatcher.dispatch(*inputs(1))
-        before = first.hidden_states.clone()
+        count = int(first.received)
+        before = first.hidden_states[:count].clone()
         dispatcher.combine(first.hidden_states)
+        meet()
         hidden, weights, ids = inputs(1)
         second = dispatcher.dispatch(hidden + 100, weights, ids)
         dispatcher.combine(second.hidden_states)
-        found.append(f"copy {copy} kept {torch.equal(first.hidden_states, before)}")
+        meet()
+        found.append(f"copy {copy} kept {torch.equal(first.hidden_states[:count], before)}")
     return found
 
 
@@ -176,10 +290,64 @@ def order() -> list[str]:
     return [*found, round_trip(dispatcher, 1)]
 
 
+def combine_dtype(name: str, hidden_size: int) -> list[str]:
+    """Random rows through a combine dtype: how far the sums are from the exact ones, as a share of the bound.
+
+    The combine kernels scale blocks of a row (fp8: by its largest magnitude a over F, as `moriep.dispatcher.quantise` does) or
+    cast as they are (fp8_direct_cast: s is 1). The block is MORI's choice, and a over the whole row bounds it. So one rank's
+    contribution x is off by at most max(|x| / 16, u * s), and the sum in bfloat16 by 2^-8 of itself besides.
+    """
+    model = ModelDescription(hidden_size, WORLD_SIZE * EXPERTS, EXPERTS, TOP_K)
+    dispatcher = make({"SGLANG_MORI_COMBINE_DTYPE": name}, model=model)
+    generator = torch.Generator().manual_seed(RANK)
+    hidden = torch.randn(5, hidden_size, generator=generator).bfloat16().to(DEVICE)
+    _, weights, ids = inputs(5)
+    out = dispatcher.dispatch(hidden, weights, ids)
+    count = int(out.received)
+    expert = torch.full((out.rows, hidden_size), float("nan"), device=DEVICE).bfloat16()
+    # Experts differ by rank, by a power of two, so that the exact sum is known.
+    expert[:count] = out.hidden_states[:count] * 2.0**RANK
+    meet()
+    found = dispatcher.combine(expert).float().cpu()
+    meet()
+    rows = hidden.float().cpu()
+    # Rank 0 gives x back, rank 1 twice x.
+    exact = 3 * rows
+    half_step = 2.0**-11  # of float8_e4m3fnuz; of float8_e4m3fn it is 2^-10, with an F of 448
+    largest = 240.0
+    scale = torch.ones(5, 1) if name == "fp8_direct_cast" else rows.abs().amax(1, keepdim=True) / largest
+    bound = sum(
+        torch.maximum((factor * rows).abs() / 16, (1.0 if name == "fp8_direct_cast" else factor) * scale * half_step)
+        for factor in (1.0, 2.0)
+    )
+    bound = (bound + exact.abs() * 2.0**-8) * (1 + 2.0**-10)
+    error = (found - exact).abs()
+    inside = bool((error <= bound).all())
+    # Had nothing been quantised, each sum would be the exact one, rounded once.
+    quantised = bool((found != exact.bfloat16().float()).any())
+    quant_type = dispatcher.features.arguments["quant_type"]
+    return [
+        f"{quant_type} received {count} inside {inside} quantised {quantised} largest error {float(error.max()):.4f}"
+    ]
+
+
+def combine_fp8(hidden_size: int) -> list[str]:
+    return combine_dtype("fp8", hidden_size)
+
+
+def combine_fp8_direct_cast(hidden_size: int) -> list[str]:
+    return combine_dtype("fp8_direct_cast", hidden_size)
+
+
 if __name__ == "__main__":
+    if DEVICE == "cuda":
+        torch.cuda.set_device(RANK % torch.cuda.device_count())
     dist.init_process_group("gloo", rank=RANK, world_size=WORLD_SIZE)
-    for name in sys.argv[1:]:
-        for line in globals()[name]():
-            print(f"{name}: {line}", flush=True)
+    for situation in sys.argv[1:]:
+        function, _, number = situation.partition(":")
+        started = time.monotonic()
+        for line in globals()[function](*map(int, filter(None, [number]))):
+            print(f"{situation}: {line}", flush=True)
+        print(f"# {situation} took {time.monotonic() - started:.1f} s", flush=True)
         dist.barrier()
     dist.destroy_process_group()

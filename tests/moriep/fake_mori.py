@@ -10,30 +10,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 from moriep.surface import ClassSurface, Field, Method, Parameter, Surface
+from tests.mori_fields import OPTIONAL, REQUIRED
 
-REQUIRED = (
-    "data_type",
-    "rank",
-    "world_size",
-    "hidden_dim",
-    "scale_dim",
-    "scale_type_size",
-    "max_token_type_size",
-    "max_num_inp_token_per_rank",
-    "num_experts_per_rank",
-    "num_experts_per_token",
-)
-OPTIONAL: dict[str, Any] = {
-    "warp_num_per_block": 8,
-    "block_num": 80,
-    "max_total_recv_tokens": 0,
-    "use_external_inp_buf": True,
-    "kernel_type": 0,
-    "gpu_per_node": 8,
-    "rdma_block_num": 0,
-    "num_qp_per_pe": 1,
-    "quant_type": "none",
-}
 FIVE = ("IntraNode", "InterNode", "InterNodeV1", "InterNodeV1LL", "AsyncLL")
 
 RELEASES: dict[str, dict[str, Any]] = {

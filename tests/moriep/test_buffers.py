@@ -81,6 +81,21 @@ def test_the_cap_shrinks_the_same_token_buffers_as_upstream(kernel_type: KernelT
     assert len(metadata) == 7  # three of weights, two of scales, two of indices
 
 
+@pytest.mark.parametrize(
+    ("release", "descriptor"), [("1.0.0", 128), ("1.1.1@cp310", 128), ("1.2.0", 136), ("1.2.4", 136)]
+)
+def test_each_symmetric_buffer_comes_with_a_descriptor_and_three_arrays_over_the_ranks(
+    release: str, descriptor: int
+) -> None:
+    plan = plan_buffers(SHAPE, layout_for_release(release))
+    symmetric = [item.name for item in plan.buffers if item.memory == "symmetric"]
+    assert [item.name for item in plan.registrations[::4]] == [f"SymmMemObj of {name}" for name in symmetric]
+    sizes = [item.size for item in plan.registrations]
+    assert sizes == [descriptor, 64, 64, 32] * len(symmetric)
+    assert {item.memory for item in plan.registrations} == {"device"}
+    assert plan.total() == sum(item.size for item in plan.buffers) + sum(sizes)
+
+
 def test_release_1_0_0_ignores_the_cap() -> None:
     layout = layout_for_release("1.0.0")
     capped = plan_buffers(replace(SHAPE, max_total_recv_tokens=8), layout)

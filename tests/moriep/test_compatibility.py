@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_mori import FIVE, OPTIONAL, RELEASES, REQUIRED, module, surface
+from fake_mori import FIVE, RELEASES, module, surface
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from moriep.environment import PREFIX, Environment
 from moriep.errors import CompatibilityError, MoriNotInstalledError
 from moriep.layouts import layout_for_release
 from moriep.vocabulary import WeightQuantization
+from tests.mori_fields import OPTIONAL, REQUIRED
 
 FIELDS = [*REQUIRED, *OPTIONAL]
 

@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moriep.configuration import ModelDescription
+from moriep.dispatcher import MoriEPDispatcher, groups
 from moriep.dispatcher.guard import count_sends
 from moriep.dispatcher.inputs import InputRules
+from moriep.dispatcher.operators import OperatorCache
 from moriep.dispatcher.quantisation import Quantised, dequantise, error_bound, quantise
 from moriep.dispatcher.received import ReceivedCount
 from moriep.errors import InputError
 from moriep.vocabulary import DispatchDtype, DType
 
 torch: Any = pytest.importorskip("torch")
+# After torch: the benchmark stops where there is none.
+from benchmarks.dispatcher import StandInOp, stand_in  # noqa: E402
 
 FORMATS = [
     (DispatchDtype.FP8, DType.FLOAT8_E4M3FN),
@@ -184,3 +190,65 @@ def test_a_count_is_looked_at_once() -> None:
     received.start(torch.tensor([7], dtype=torch.int32))
     assert received.look() == 7
     assert received.look() is None
+
+
+class OpOnNoDevice(StandInOp):
+    """Hands out tensors that have no values: whoever reads one, and would wait for a device, gets an exception."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        *tensors, count = self._dispatched
+        # The count alone is there: on a device it is copied behind the kernel, and looked at when it has come.
+        self._dispatched = (*(item if item is None else item.to("meta") for item in tensors), count)
+        self._combined = (self._combined[0].to("meta"), None)
+
+
+@pytest.fixture
+def group() -> Iterator[Any]:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield torch.distributed.group.WORLD
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("guard", "cap", "known", "reads"),
+    [
+        ("exact", 0, None, False),
+        ("off", 4, None, False),
+        ("free", 4, None, False),
+        ("free", 4, [4], False),
+        # The one that has to: it counts the routing.
+        ("exact", 4, None, True),
+    ],
+)
+def test_no_value_is_read_unless_the_exact_guard_counts(
+    group: Any, monkeypatch: pytest.MonkeyPatch, guard: str, cap: int, known: list[int] | None, reads: bool
+) -> None:
+    monkeypatch.setattr(groups, "_started", {groups.GROUP_NAME: (0,)})
+    module, surface = stand_in()
+    module.ops.EpDispatchCombineOp = OpOnNoDevice
+    variables = {"NUM_MAX_DISPATCH_TOKENS_PER_RANK": "8", "PREALLOC_MAX_RECV_TOKENS": str(cap)}
+    dispatcher = MoriEPDispatcher(
+        ModelDescription(256, 4, 4, 2),
+        group,
+        environment={f"SGLANG_MORI_{name}": value for name, value in variables.items()},
+        guard=guard,
+        combine_input="external",
+        device="meta",
+        cache=OperatorCache(1),
+        module=module,
+        surface=surface,
+    )
+    hidden = torch.empty(4, 256, dtype=torch.bfloat16, device="meta")
+    weights, ids = torch.empty(4, 2, device="meta"), torch.empty(4, 2, dtype=torch.int32, device="meta")
+
+    def pair() -> Any:
+        out = dispatcher.dispatch(hidden, weights, ids, known)
+        return dispatcher.combine(torch.empty(out.rows, 256, dtype=torch.bfloat16, device="meta"))
+
+    if reads:
+        with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+            pair()
+    else:
+        assert pair().shape == (4, 256)
+        assert pair().shape == (4, 256)

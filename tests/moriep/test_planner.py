@@ -218,6 +218,8 @@ def test_only_the_maximum_is_recommended_where_combine_was_not_measured() -> Non
 def test_a_release_without_a_cap_has_one_answer() -> None:
     answer = plan(EP8, "1.0.0")
     assert [cap.max_total_recv_tokens for cap in answer.caps] == [0]
+    # Any value has the same effect, none; the one to set is none.
+    assert answer.recommended == answer.for_dispatch == answer.maximum
     assert "no max_total_recv_tokens" in answer.warnings[0]
 
 

@@ -22,32 +22,10 @@ from conformance.suite.observations import Observation
 from conformance.suite.witnesses import LENIENT, REFUSED
 from conformance.verdicts import Verdict
 from moriep.surface import ClassSurface, Field, Method, Surface
+from tests.mori_fields import OPTIONAL, REQUIRED
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 BY_REQUIREMENT = {item.requirement: item for item in SITUATIONS}
-REQUIRED = (
-    "data_type",
-    "rank",
-    "world_size",
-    "hidden_dim",
-    "scale_dim",
-    "scale_type_size",
-    "max_token_type_size",
-    "max_num_inp_token_per_rank",
-    "num_experts_per_rank",
-    "num_experts_per_token",
-)
-OPTIONAL = (
-    "warp_num_per_block",
-    "block_num",
-    "max_total_recv_tokens",
-    "use_external_inp_buf",
-    "kernel_type",
-    "gpu_per_node",
-    "rdma_block_num",
-    "num_qp_per_pe",
-    "quant_type",
-)
 
 
 def surface(*without: str) -> Surface:
@@ -57,7 +35,7 @@ def surface(*without: str) -> Surface:
         config=ClassSurface("EpDispatchCombineConfig", tuple(item for item in fields if item.name not in without)),
         op=ClassSurface("EpDispatchCombineOp", (), (Method("dispatch"), Method("combine"))),
         quant_types=("none", "fp8_direct_cast"),
-        kernel_types={"IntraNode": 0, "InterNodeV1": 2, "AsyncLL": 4, "IntraNodeLL": 5},
+        kernel_types={"IntraNode": 0, "InterNodeV1": 2, "InterNodeV1LL": 3, "AsyncLL": 4, "IntraNodeLL": 5},
     )
 
 

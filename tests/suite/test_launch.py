@@ -6,10 +6,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,19 @@ def seen(rank: int, outcome: str = "finished", message: str = "", step: str = ""
             "code 70",
         ),
         ((), ("virtual_rocm: rank 0: died of SIGSEGV after 1.0 s",), False, 139, "crash", "SIGSEGV"),
+        # Nothing but the signal tells of it: whoever reads this must not blame the release.
+        ((), ("rank 0: ended by the launcher", "rank 1: died of SIGKILL"), False, 137, "crash", "killed from outside"),
+        # A report, and then the end: the report is the cause.
+        ((), (*BOUNDS[:3], "rank 1: died of SIGKILL"), False, 137, "out_of_bounds", "owned by rank 0"),
+        ((), ("[0] OSError: [Errno 28] No space left on device",), False, 1, "engine_error", "free some space"),
+        (
+            (seen(0, "stopped"), seen(1, "refused", "RuntimeError: hipcc: No space left on device", "dispatch")),
+            (),
+            False,
+            0,
+            "engine_error",
+            "a disk is full",
+        ),
         ((), ("virtual_rocm: the native libraries are not built",), False, 2, "engine_error", "not built"),
         (
             (),
@@ -180,6 +195,9 @@ class _Played(RankGroup):
     def codes(self) -> Mapping[str, int | None]:
         return {"rank 0": self._code}
 
+    def pids(self) -> Collection[int]:
+        return []
+
     def signal(self, number: int) -> None:
         raise AssertionError("nothing runs")
 
@@ -193,7 +211,9 @@ class _KilledBy(Starter):
 
     runs: list[list[str]] = dataclasses.field(default_factory=list)
 
-    def start(self, jobs: Path, folder: Path, world_size: int) -> RankGroup:
+    def start(
+        self, jobs: Path, folder: Path, world_size: int, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> RankGroup:
         played = json.loads(jobs.read_text(encoding="utf-8"))
         self.runs.append([job["case"]["name"] for job in played])
         for job in played:
@@ -211,7 +231,21 @@ def test_cases_behind_one_that_ended_its_ranks_run_again(monkeypatch: pytest.Mon
     outcomes = run_jobs([Job(Case(name), {}) for name in ("good", "bad", "late")], Lane("plain", "python"))
     assert starter.runs == [["good", "bad", "late"], ["late"]]
     assert [item.kind for item in outcomes] == ["finished", "crash", "finished"]
-    assert outcomes[1].message == "rank 0: died of SIGKILL"
+    assert outcomes[1].message.startswith("rank 0: died of SIGKILL; a rank was killed from outside")
+
+
+@pytest.mark.parametrize(("name", "through"), [("clang-19", True), ("ld.lld", True), ("sleeper", False)])
+def test_a_deadline_does_not_run_while_ranks_compile(tmp_path: Path, name: str, through: bool) -> None:
+    """Ranks that start a program for three seconds and then do nothing, with a deadline of one second."""
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    (tmp_path / name).symlink_to(sleep)
+    ranks = tmp_path / "ranks"
+    ranks.write_text(f"#!/bin/sh\n(exec '{tmp_path / name}' 3)\ntouch '{tmp_path}/through'\nsleep 60\n")
+    ranks.chmod(0o755)
+    (outcome,) = run_jobs([Job(Case("c"), {})], Lane("plain", str(ranks), forked=False), deadline=1)
+    assert outcome.kind == "hang"
+    assert (tmp_path / "through").exists() == through
 
 
 @pytest.mark.parametrize(

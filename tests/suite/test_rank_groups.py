@@ -10,16 +10,23 @@ import contextlib
 import dataclasses
 import os
 import signal
+import socket
+import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from conformance.suite.case_list import CASES
+from conformance.suite.cases import Case
 from conformance.suite.lanes import Lane, Torchrun, device_compiler_digest, plain_lane, virtual_lane
-from conformance.suite.launch import Job, play_jobs, run_jobs
-from conformance.suite.measuring import project_folder
-from conformance.suite.rank_groups import PROGRAM, ForkingStarter, StartError, TorchrunStarter, end_group
+from conformance.suite.launch import Job, Outcome, play_jobs, run_jobs
+from conformance.suite.measuring import project_folder, unplayable
+from conformance.suite.nodes import Follower, FollowError, announce
+from conformance.suite.rank_groups import PROGRAM, StartError, TorchrunStarter
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 WHEEL = os.environ.get("CONFORMANCE_VIRTUAL_WHEEL")
@@ -60,18 +67,23 @@ def test_the_virtual_lane_takes_ranks_of_either_kind(tmp_path: Path, torchrun: T
 
 
 @needs_torch
-def test_a_rank_killed_from_outside_is_a_crash_and_the_next_case_starts_fresh() -> None:
-    jobs = [Job(CASES["uniform"], {}), Job(CASES["skewed"], {}), Job(CASES["full"], {})]
-    lane = plain_lane(PYTHON)
-    kinds = {}
-    with contextlib.closing(play_jobs(jobs, lane)) as playing:
-        _, first = next(playing)
-        kinds[first.case.name] = first.kind
+def test_a_rank_killed_from_outside_is_a_crash_that_says_so_and_the_next_case_starts_fresh() -> None:
+    # Long enough that the signal comes while it is played.
+    long = CASES["skewed"].with_(rounds=5000)
+    jobs = [Job(CASES["uniform"], {}), Job(long, {}), Job(CASES["full"], {})]
+    found: list[Outcome] = []
+    with contextlib.closing(play_jobs(jobs, plain_lane(PYTHON))) as playing:
+        found.append(next(playing)[1])
         # Any rank will do: the others cannot go on without it.
         os.kill(max(_ranks()), signal.SIGKILL)
-        kinds.update({outcome.case.name: outcome.kind for _, outcome in playing})
-    assert list(kinds) == ["uniform", "skewed", "full"]
-    assert set(kinds.values()) <= {"finished", "crash"}
+        found += [outcome for _, outcome in playing]
+    assert [(item.case.name, item.kind) for item in found] == [
+        ("uniform", "finished"),
+        ("skewed", "crash"),
+        ("full", "finished"),
+    ]
+    assert "died of SIGKILL" in found[1].message
+    assert "killed from outside" in found[1].message
     assert _ranks() == []
 
 
@@ -124,38 +136,100 @@ def test_what_a_wheel_compiled_does_not_outlive_the_compiler(tmp_path: Path) -> 
 
 
 def test_torchrun_shares_ranks_over_nodes(tmp_path: Path) -> None:
-    starter = TorchrunStarter("python", {}, ["--rdzv-endpoint=first:29400", "--rdzv-id=7"], nodes=2)
+    starter = TorchrunStarter("python", {}, ["--rdzv-endpoint=first:29400"], nodes=2)
     command = starter.command(tmp_path / "jobs.json", tmp_path, 4)
     assert command[:5] == ["python", "-m", "torch.distributed.run", "--nproc-per-node=2", "--nnodes=2"]
     assert command[6:] == [
         "--rdzv-endpoint=first:29400",
-        "--rdzv-id=7",
+        f"--rdzv-id={tmp_path.name}",
         str(PROGRAM),
         str(tmp_path / "jobs.json"),
         str(tmp_path),
     ]
     with pytest.raises(StartError, match="3 ranks cannot be shared out evenly over 2 nodes"):
         starter.command(tmp_path / "jobs.json", tmp_path, 3)
+    with pytest.raises(StartError, match=r"2 nodes need a place to meet: .*--rdzv-endpoint=FIRST:29400"):
+        TorchrunStarter("python", {}, nodes=2).command(tmp_path / "jobs.json", tmp_path, 4)
 
 
-def test_a_server_that_was_killed_takes_its_ranks_with_it_and_is_started_anew(tmp_path: Path) -> None:
-    """A stand-in for the server, for no torch is needed to lose it."""
-    fake = tmp_path / "python"
-    fake.write_text(
-        '#!/bin/sh\necho \'{"ready": 0.1}\'\nread request\nsleep 600 &\necho "{\\"pids\\": [$!]}"\nread request\n'
+@pytest.mark.parametrize(
+    ("world_size", "per_node", "gpus", "machines", "reason"),
+    [
+        (8, None, 8, 1, ""),
+        (8, None, 0, 1, ""),
+        (8, 4, 4, 2, ""),
+        (8, 2, 4, 2, ""),
+        (16, 8, 8, 1, "16 GPUs are needed, there are 8"),
+        (8, None, 4, 2, "the ranks of a node must share a machine: 1 of case cannot be spread over 2"),
+        (6, 2, 4, 2, "the ranks of a node must share a machine: 3 of case cannot be spread over 2"),
+    ],
+)
+def test_what_the_machines_cannot_play_says_why(
+    world_size: int, per_node: int | None, gpus: int, machines: int, reason: str
+) -> None:
+    case = Case("case", world_size=world_size, gpus_per_node=per_node, tokens=((1,) * world_size,))
+    assert unplayable(case, gpus, machines) == reason
+
+
+@pytest.fixture
+def second_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Torchrun, list[str]]]:
+    """Another machine, which is this one: it follows the folder, and meets the first on a port."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    said: list[str] = []
+    done = threading.Event()
+    thread = threading.Thread(target=Follower(tmp_path, said.append).follow, args=[done.is_set])
+    thread.start()
+    options = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "--local-addr=127.0.0.1")
+    yield Torchrun(2, options), said
+    done.set()
+    thread.join()
+
+
+@needs_torch
+def test_two_nodes_share_the_ranks_of_every_group(second_node: tuple[Torchrun, list[str]]) -> None:
+    torchrun, said = second_node
+    outcomes = run_jobs(JOBS, plain_lane(PYTHON).with_torchrun(torchrun))
+    assert [(item.kind, item.message) for item in outcomes] == [("finished", "all ranks finished")] * len(JOBS)
+    assert [line.partition(": ")[2] for line in said if "started" in line] == ["ranks started"] * len(JOBS)
+
+
+@needs_torch
+def test_ranks_on_the_other_node_end_with_their_group(second_node: tuple[Torchrun, list[str]]) -> None:
+    torchrun, said = second_node
+    playing = play_jobs(JOBS, plain_lane(PYTHON).with_torchrun(torchrun))
+    next(playing)
+    playing.close()
+    until = time.monotonic() + 30
+    while not any("ended" in line for line in said) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert any("ended" in line for line in said)
+
+
+def test_a_follower_says_what_it_misses(tmp_path: Path) -> None:
+    with pytest.raises(FollowError, match="no such folder"):
+        Follower(tmp_path / "nowhere", print).follow()
+    group = tmp_path / "conformance-abc"
+    group.mkdir()
+    announce(group, ["/nowhere/python", "-m", "torch.distributed.run"], {**os.environ, "MORI_SHMEM_MODE": "ISOLATION"})
+    with pytest.raises(FollowError, match="/nowhere/python is not on this machine"):
+        Follower(tmp_path, print).follow()
+
+
+def test_a_follower_starts_what_was_announced_with_the_environment_of_the_first_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = tmp_path / "conformance-abc"
+    group.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    script = "import os, pathlib; pathlib.Path('done').write_text(os.environ['A'] + str('PYTHONPATH' in os.environ))"
+    monkeypatch.setenv("PYTHONPATH", "of the other machine")
+    announce(
+        group, [sys.executable, "-c", script.replace("'done'", repr(str(group / "done")))], {**environment, "A": "b"}
     )
-    fake.chmod(0o755)
-    starter = ForkingStarter(str(fake), os.environ)
-    try:
-        for _ in range(2):
-            group = starter.start(tmp_path / "jobs.json", tmp_path, 1)
-            assert group.running
-            (pid,) = group._pids  # type: ignore[attr-defined]
-            assert starter._process is not None
-            starter._process.kill()
-            starter._process.wait()
-            assert group.codes() == {"rank 0": -signal.SIGKILL}
-            assert end_group(group) == ["rank 0: died of SIGKILL"]
-            os.kill(pid, signal.SIGKILL)
-    finally:
-        starter.close()
+    said: list[str] = []
+    Follower(tmp_path, said.append).follow(until=lambda: any("ended" in line for line in said))
+    assert (group / "done").read_text() == "bFalse"
+    assert said == ["conformance-abc: ranks started", "conformance-abc: ended"]

@@ -40,7 +40,9 @@ def test_each_requirement_is_broken_by_a_witness() -> None:
 
 
 def test_the_table_names_each_broken_implementation() -> None:
-    source = (REFERENCE / "mori" / "witnesses.py").read_text(encoding="utf-8")
+    source = "".join(
+        (REFERENCE / "mori" / f"{name}.py").read_text(encoding="utf-8") for name in ("witnesses", "kernel_witnesses")
+    )
     guards = (REFERENCE.parent / "guarding.py").read_text(encoding="utf-8")
     classes = re.findall(r"^class ([A-Z]\w+)\(", source, re.MULTILINE)
     classes += re.findall(r"^class ([A-Z]\w+)\(OverflowGuard\)", guards, re.MULTILINE)
@@ -53,7 +55,7 @@ def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     folder = REFERENCE.parent
     modules = (
         *("allocations", "calling", "calls", "cases", "encoding", "experts", "observations"),
-        *("device", "guarding", "playing", "rank_program", "rank_server"),
+        *("device", "guarding", "playing", "rank_program", "rank_server", "second_op", "waiting"),
     )
     for name in modules:
         text = (folder / f"{name}.py").read_text(encoding="utf-8")

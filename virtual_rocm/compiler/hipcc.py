@@ -136,11 +136,17 @@ def _module(toolchain: Toolchain, request: Request, source: Path) -> tuple[Modul
     return module, record
 
 
+# Functions become part of their kernel, however large they are; AMD's hipcc added the same up to ROCm 6.1. In a function
+# that is called, clang 19 loses the address of dynamic LDS: it decides that nobody needs the number of the kernel before it
+# lowers LDS.
+_INLINE_ALL = ("-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false")
+
+
 def _code_generation(request: Request) -> list[str]:
     options = list(request.code_generation)
     if not any(option.startswith("-O") for option in options):
         options.append("-O3")
-    return options
+    return [*_INLINE_ALL, *options] if "-O0" not in options else options
 
 
 def _device_bitcode(toolchain: Toolchain, request: Request) -> None:

@@ -214,3 +214,16 @@ def test_a_compiler_that_is_killed_leaves_nothing_half_made(
 
 def kernel_path(hipcc: Hipcc, file: Path, environment: dict[str, str]) -> Path:
     return Path(hipcc("--virtual-rocm-kernel", file, "read_all", environment=environment).stdout.strip())
+
+
+def test_a_function_is_compiled_into_its_kernel_however_large_it_is(
+    hipcc: Hipcc, llvm_tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    file = tmp_path / "it.hsaco"
+    hipcc("--genco", "--offload-arch=gfx942", "-O2", PROGRAMS / "large_function.hip", "-o", file)
+    code = subprocess.run(
+        [llvm_tool("llvm-objdump"), "-d", "--no-show-raw-insn", str(kernel_of(hipcc, file, "large"))],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "ds_write" in code
+    assert "s_swappc_b64" not in code

@@ -168,6 +168,10 @@ def test_packed_types_hold_the_first_value_lowest(lines: list[list[str]]) -> Non
     assert ["packed", "387fc840", "1", "-2", "240", "0.5"] in lines
 
 
+def test_of_two_pairs_the_first_is_the_upper_one_as_in_amds_header(lines: list[list[str]]) -> None:
+    assert ["pairs", "1", "2", "3", "4,", "1", "2", "3", "4"] in lines
+
+
 def test_fp4_with_a_scale(lines: list[list[str]]) -> None:
     assert ["fp4", "4", "15", "5"] in lines  # 2.5 is a tie and goes to 2; -100 saturates; 12 / 4 = 3
     assert ["fp4", "back", "-6", "4"] in lines

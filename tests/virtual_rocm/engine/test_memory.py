@@ -260,6 +260,24 @@ def test_private_arrays_are_private(device: Device) -> None:
     assert run.words() == [expected(thread) for thread in range(256)]
 
 
+@pytest.mark.parametrize("count", [0, 1, 5, 8, 28, 37, 63, 64])
+def test_private_words_at_one_address_change_for_the_lanes_that_are_on(device: Device, count: int) -> None:
+    run = device.run(
+        "memory",
+        "buffer out 2560",
+        f"launch private_rows_of_some_lanes 1 64 0 @out i32:{count}",
+        "wait",
+        "read out 0 2560",
+    )
+    assert run.endings[0].completed, run.output
+    words = run.words()
+    for lane in range(64):
+        on = [11, 12, 13, 14, 7, 7, 7, 7, 15, 8]
+        changed = [value + (100 * lane if place in (0, 1, 2, 3, 8) else 0) for place, value in enumerate(on)]
+        kept = [1, 2, 3, 4, 90, 91, 92, 93, 5, 94]
+        assert words[10 * lane : 10 * lane + 10] == (changed if lane < count else kept), lane
+
+
 def test_bytes_of_private_memory_make_up_its_words(device: Device) -> None:
     run = device.run("memory", "buffer out 512", "launch scratch_bytes 2 64 0 @out", "wait", "read out 0 512")
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -104,24 +106,44 @@ while True: ctypes.memset(p, 2, 64 << 20)
 """
 
 
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.5])
-def test_processes_killed_at_any_point_leave_no_shared_memory(environment: dict[str, str], after: float) -> None:
+def start(source: str, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROLOGUE + source, *arguments], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+# When this test fails, give the seed that it printed to see the same moments again.
+SEED = int(os.environ.get("VIRTUAL_ROCM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_processes_killed_at_any_moment_leave_no_shared_memory(environment: dict[str, str], number: int) -> None:
+    """The owner is killed between its start and a second later, the peer then or before: while they load the library,
+    map, allocate, free, write."""
+    moments = random.Random(f"{SEED} {number}")
+    owner_lives, peer_waits, owner_first = moments.uniform(0, 1), moments.random() < 0.5, moments.random() < 0.5
+    peer_lives = moments.uniform(0, 0.6)
+    print(
+        f"VIRTUAL_ROCM_TEST_SEED={SEED}, number {number}: owner {owner_lives:.4f} s, "
+        f"peer {peer_lives:.4f} s after {'it has mapped' if peer_waits else 'its start'}, "
+        f"{'owner' if owner_first else 'peer'} first"
+    )
     named_before = set(Path("/dev/shm").iterdir())
     before = shared_memory_kib()
-    owner = subprocess.Popen(
-        [sys.executable, "-c", PROLOGUE + OWNER], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert owner.stdout is not None
-    owner.stdout.readline()
-    handle = owner.stdout.readline().strip()
-    peer = subprocess.Popen(
-        [sys.executable, "-c", PROLOGUE + PEER, handle], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    if after:
-        assert peer.stdout is not None
-        peer.stdout.readline()
-    time.sleep(after)
-    for process in (owner, peer):
+    owner = start(OWNER, environment)
+    processes = [owner]
+    if number % 2:  # one alone, killed in its start too
+        time.sleep(owner_lives)
+    else:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        peer = start(PEER, environment, owner.stdout.readline().strip())
+        processes.insert(1 if owner_first else 0, peer)
+        if peer_waits:
+            assert peer.stdout is not None
+            peer.stdout.readline()
+        time.sleep(peer_lives)
+    for process in processes:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert process.stdout is not None

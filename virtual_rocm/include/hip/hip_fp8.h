@@ -270,9 +270,12 @@ struct Fp8x4 {
       : __x(pack(Fp8x2<Format>(float2(value.x, value.y)), Fp8x2<Format>(float2(value.z, value.w)))) {}
   __HOST_DEVICE__ Fp8x4(double4 value)
       : __x(pack(Fp8x2<Format>(double2(value.x, value.y)), Fp8x2<Format>(double2(value.z, value.w)))) {}
-  __HOST_DEVICE__ Fp8x4(__half2 low, __half2 high) : __x(pack(Fp8x2<Format>(low), Fp8x2<Format>(high))) {}
-  __HOST_DEVICE__ Fp8x4(__hip_bfloat162 low, __hip_bfloat162 high)
-      : __x(pack(Fp8x2<Format>(low), Fp8x2<Format>(high))) {}
+  // The first pair goes into the upper half, as in AMD's amd_hip_fp8.h, where it is called "low" all the same:
+  // callers have learnt to give the upper one first.
+  __HOST_DEVICE__ Fp8x4(__half2 upper, __half2 lower)
+      : __x(pack(Fp8x2<Format>(lower), Fp8x2<Format>(upper))) {}
+  __HOST_DEVICE__ Fp8x4(__hip_bfloat162 upper, __hip_bfloat162 lower)
+      : __x(pack(Fp8x2<Format>(lower), Fp8x2<Format>(upper))) {}
 
   __HOST_DEVICE__ operator float4() const {
     Fp8x2<Format> low;

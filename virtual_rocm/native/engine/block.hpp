@@ -30,6 +30,7 @@ struct Block {
   std::uint8_t* lds = nullptr;
   std::uint32_t running = 0;     ///< waves that have not finished
   std::uint32_t at_barrier = 0;  ///< waves that wait at the barrier
+  std::uint64_t lds_changes = 0;  ///< turns of its waves that may have changed LDS
 };
 
 /// A printf message that a lane is building.

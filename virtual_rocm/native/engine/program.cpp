@@ -79,6 +79,14 @@ const Operation* Program::at(std::uint64_t address) const {
   return index == kNoOperation ? nullptr : &operations_[index];
 }
 
+std::vector<std::uint64_t> Program::addresses() const {
+  std::vector<std::uint64_t> result;
+  result.reserve(size());
+  for (std::size_t index = 0; index < size(); ++index)
+    result.push_back(begin_ + std::uint64_t{word_of_operation_[index]} * 4);
+  return result;
+}
+
 std::uint64_t Program::address_of(const Operation* operation) const {
   return begin_ +
          std::uint64_t{word_of_operation_[static_cast<std::size_t>(operation - operations_.data())]} * 4;

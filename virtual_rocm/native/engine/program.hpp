@@ -30,9 +30,22 @@ class Program {
   bool contains(std::uint64_t address) const { return address - begin_ < std::uint64_t{words_} * 4; }
 
   std::uint64_t address_of(const Operation* operation) const;
+  /// Addresses of all instructions, ascending.
+  std::vector<std::uint64_t> addresses() const;
+
+  /// One byte for each instruction, set when it is executed; null if nobody asks.
+  std::uint8_t* marks() const { return marks_; }
+  void set_marks(std::uint8_t* marks) { marks_ = marks; }
+  /// Notes that an operation is executed, if anybody asks. One that no lane executes does not count.
+  void mark(const Operation* operation, bool is_active) const {
+    const auto index = static_cast<std::size_t>(operation - operations_.data());
+    if (is_active && marks_ != nullptr && index < size()) marks_[index] = 1;
+  }
+
   std::uint64_t load_base() const { return load_base_; }
   const std::vector<Refusal>& refusals() const { return refusals_; }
-  std::size_t size() const { return operations_.size(); }
+  /// How many instructions, without what stands behind the last one.
+  std::size_t size() const { return operations_.size() - 1; }
 
  private:
   std::uint64_t begin_;
@@ -42,6 +55,7 @@ class Program {
   std::vector<std::uint32_t> word_of_operation_;
   std::vector<std::uint32_t> operation_of_word_;  // or kNoOperation
   std::vector<Refusal> refusals_;
+  std::uint8_t* marks_ = nullptr;
 };
 
 }  // namespace virtual_rocm::engine

@@ -117,6 +117,10 @@ struct alignas(64) Wave {
   std::uint64_t polled_address;  ///< last flat address read in this turn, 0: none
   std::uint32_t polled_value;    ///< what was there when a turn without progress ended
   std::uint64_t instructions;    ///< executed in all turns that have ended
+  std::uint32_t quiet_turns;     ///< in a row that could be a loop without end (loop_watch.hpp)
+  std::uint8_t watches;          ///< how often that was looked into
+  bool waits_for_lds;            ///< it was proved to do nothing else, unless LDS has changed …
+  std::uint64_t waits_since;     ///< … since its block's number of changes was this
 
   // --- accessors
   // ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "abi/kernel_container.hpp"
+#include "engine/coverage.hpp"
 #include "runtime/hip_error.hpp"
 #include "runtime/process.hpp"
 
@@ -33,6 +34,9 @@ class CompiledOnDemand : public KernelSource {
  public:
   CompiledOnDemand(std::span<const std::byte> image, const std::string& label)
       : container_(image), label_(label) {
+    std::vector<std::string> names;
+    for (const auto& [name, file] : container_.kernels()) names.push_back(name);
+    engine::record_kernels(image, label, names);
     if (!container_.data_object().empty())
       variables_ = engine::CodeObject::load(container_.data_object(), label);
   }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import IntEnum
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ import torch.distributed as dist
 
 from . import shmem
 from .semantics import Returned, Semantics, Sent, Source
-from .witnesses import WITNESS_SEMANTICS
+from .witness_table import WITNESS_SEMANTICS
 
 _QUANT_TYPES = ("none", "fp8_direct_cast", "fp8_blockwise", "fp4_blockwise")
 
@@ -48,6 +49,13 @@ class EpDispatchCombineConfig:
     rdma_block_num: int = 0
     num_qp_per_pe: int = 1
     quant_type: str = "none"
+
+
+@dataclass
+class SecondConfig(EpDispatchCombineConfig):
+    """The configuration of an op that was made through `dispatch_combine_v2`."""
+
+    second: bool = True
 
 
 @dataclass
@@ -87,9 +95,13 @@ class EpDispatchCombineOp:
         scale_bytes = config.scale_dim * config.scale_type_size
         self._scale_bytes = torch.zeros(self.semantics.scale_rows() * scale_bytes, dtype=torch.uint8)
         # A row of combine's input has room for everything that may come back with a token.
-        self._combine_input = torch.zeros(rows * (width + 8 * top_k + 4 + scale_bytes), dtype=torch.uint8)
+        self._combine_input = torch.zeros(
+            self.semantics.staging_rows() * (width + 8 * top_k + 4 + scale_bytes), dtype=torch.uint8
+        )
         self._count = torch.zeros(1, dtype=torch.int32)
         self._sources: tuple[Source, ...] = ()
+        self._sending: tuple[Any, Any] | None = None
+        self.local_expert_count = torch.zeros(config.num_experts_per_rank, dtype=torch.int32)
         self._dispatched = 0
         self._heap = self.semantics.heap_bytes()
         shmem.account(self._heap)
@@ -114,7 +126,7 @@ class EpDispatchCombineOp:
         return divmod(int(flat_idx), self.max_num_tokens_to_send())
 
     def get_registered_combine_input_buffer(self, dtype: Any, hidden_dim: int = -1) -> Any:
-        rows, hidden = self.semantics.capacity(), self.config.hidden_dim
+        rows, hidden = self.semantics.capacity(), self.config.hidden_dim if hidden_dim < 0 else hidden_dim
         return self._combine_input[: rows * hidden * dtype.itemsize].view(dtype).reshape(rows, hidden)
 
     def get_dispatch_src_token_pos(self) -> Any:
@@ -147,10 +159,10 @@ class EpDispatchCombineOp:
             semantics.check_room(every)
             rows = every[self.config.rank]
         size = input.dtype.itemsize
-        capacity = semantics.capacity()
-        payload = self._payload[: capacity * self.config.hidden_dim * size].view(input.dtype)
-        payload = payload.reshape(capacity, self.config.hidden_dim)
+        capacity, columns = semantics.capacity(), int(input.shape[1])
+        payload = self._payload[: capacity * columns * size].view(input.dtype).reshape(capacity, columns)
         out_scales = None
+        self._sending = (mine, payload.view(torch.uint8))
         semantics.store(payload.view(torch.uint8), [semantics.payload(sent, row) for row in rows], "payload")
         semantics.store(self._weights, [semantics.weights(sent, row) for row in rows], "weights")
         semantics.store(self._ids, [semantics.ids(sent, row) for row in rows], "ids")
@@ -158,8 +170,11 @@ class EpDispatchCombineOp:
             out_scales = self._scale_bytes.view(scales.dtype).reshape(-1, self.config.scale_dim)[:capacity]
             semantics.store(out_scales, [semantics.scales(sent, row) for row in rows], "scales")
         self._sources = tuple(rows)
+        semantics.remember(rows)
+        if call_local_expert_count:
+            self.local_expert_count.copy_(semantics.count_experts(self._ids[: len(rows)]))
         self._dispatched = int(input.shape[0])
-        self._count = torch.tensor([semantics.count(rows)], dtype=torch.int32)
+        self._count = torch.tensor([semantics.count_of_call(rows, mine)], dtype=torch.int32)
         semantics.after_dispatch(sent, mine)
         semantics.calls += 1
         view = semantics.view
@@ -180,7 +195,13 @@ class EpDispatchCombineOp:
     def dispatch_recv(
         self, block_num: int = -1, warp_per_block: int = -1, call_local_expert_count: bool = False
     ) -> None:
-        return None
+        semantics = self.semantics
+        if semantics.reads_late and self._sending is not None:
+            mine, payload = self._sending
+            sent: list[Sent] = _gather(mine)
+            semantics.store(payload, [semantics.payload(sent, row) for row in self._sources], "payload")
+        if call_local_expert_count:
+            self.local_expert_count.copy_(semantics.count_experts(self._ids[: len(self._sources)]))
 
     def combine(
         self,
@@ -197,12 +218,12 @@ class EpDispatchCombineOp:
     ) -> Any:
         semantics, config = self.semantics, self.config
         semantics.check_ids(int(indices.shape[0]), self._dispatched)
-        sources = self._sources if routing is None else routing.sources
+        sources = semantics.remembered(self._sources) if routing is None else routing.sources
         rows = len(sources)
         returned: list[Returned] = _gather(
-            Returned(sources, input[:rows], None if weights is None else _rows_or_zeros(weights, rows))
+            Returned(sources, semantics.cast(input[:rows]), None if weights is None else _rows_or_zeros(weights, rows))
         )
-        out = torch.zeros(config.max_num_inp_token_per_rank, config.hidden_dim, dtype=input.dtype)
+        out = torch.zeros(config.max_num_inp_token_per_rank, input.shape[1], dtype=input.dtype)
         kept = torch.zeros(max(config.max_num_inp_token_per_rank, semantics.capacity()), config.num_experts_per_token)
         out_weights = kept[: config.max_num_inp_token_per_rank]
         for token in range(self._dispatched):
@@ -221,3 +242,48 @@ class EpDispatchCombineOp:
 
     def reset(self) -> None:
         return None
+
+
+@dataclass
+class _SecondEpDispatchCombineConfig:
+    rank: int
+    world_size: int
+    hidden_dim: int
+    max_num_inp_token_per_rank: int
+    num_experts_per_rank: int
+    num_experts_per_token: int
+    data_type: Any
+    kernel_backend: str | None = None
+
+
+class _SecondEpDispatchCombineOp:
+    """`dispatch_combine_v2.EpDispatchCombineOp`: the first op, called the other way."""
+
+    def __init__(self, config: _SecondEpDispatchCombineConfig, communicator: Any) -> None:
+        self._op = EpDispatchCombineOp(
+            SecondConfig(
+                config.data_type,
+                config.rank,
+                config.world_size,
+                config.hidden_dim,
+                0,
+                0,
+                config.data_type.itemsize,
+                config.max_num_inp_token_per_rank,
+                config.num_experts_per_rank,
+                config.num_experts_per_token,
+                gpu_per_node=config.world_size,
+            )
+        )
+
+    def dispatch(self, input: Any, weights: Any, scales: Any, indices: Any, *, return_routing: bool = False) -> Any:
+        return self._op.dispatch(input, weights, scales, indices, return_routing=return_routing)
+
+    def combine(self, input: Any, weights: Any, indices: Any, *, routing: EpDispatchRoutingHandle) -> Any:
+        out, out_weights = self._op.combine(input, weights, indices, routing=routing)
+        return out[: routing.cur_rank_num_token], out_weights
+
+
+dispatch_combine_v2 = SimpleNamespace(
+    EpDispatchCombineConfig=_SecondEpDispatchCombineConfig, EpDispatchCombineOp=_SecondEpDispatchCombineOp
+)

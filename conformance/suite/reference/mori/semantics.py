@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+# Blocks of a row that have a scale of their own in combine.
+_BLOCKS = 56
 OVERFLOW = "Total recv token overflow: increase maxTotalRecvTokens"
 # (source rank, token)
 Source = tuple[int, int]
@@ -37,6 +39,9 @@ class Returned:
 
 class Semantics:
     """The correct behaviour. `calls` counts the dispatches of this op."""
+
+    # Whether what is sent is taken from the caller's tensors in the second half of a call only.
+    reads_late = False
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -67,6 +72,12 @@ class Semantics:
 
     def scale_rows(self) -> int:
         """Rows of the buffer for received scales."""
+        return self.capacity()
+
+    def staging_rows(self) -> int:
+        """Rows of combine's input, which the cap does not make smaller for every kernel type."""
+        if self.config.kernel_type.name in ("AsyncLL", "InterNode"):
+            return int(self.config.world_size) * int(self.config.max_num_inp_token_per_rank)
         return self.capacity()
 
     def check_node(self) -> None:
@@ -126,10 +137,58 @@ class Semantics:
     def count(self, rows: Sequence[Source]) -> int:
         return len(rows)
 
+    def count_of_call(self, rows: Sequence[Source], mine: Sent) -> int:
+        """total_recv of one call."""
+        return self.count(rows)
+
+    def count_experts(self, ids: Any) -> Any:
+        """Slots of received rows by local expert."""
+        first, own = int(self.config.rank * self.config.num_experts_per_rank), int(self.config.num_experts_per_rank)
+        found = torch.zeros(own, dtype=torch.int32)
+        for expert in ids.reshape(-1).tolist():
+            if first <= expert < first + own:
+                found[expert - first] += 1
+        return found
+
+    def remember(self, rows: Sequence[Source]) -> None:
+        """What dispatch leaves for combine."""
+
+    def remembered(self, rows: tuple[Source, ...]) -> tuple[Source, ...]:
+        return rows
+
     def after_dispatch(self, sent: Sequence[Sent], mine: Sent) -> None:
         """Called when everything is stored."""
 
     # Combine
+
+    def cast(self, row: Any) -> Any:
+        """What becomes of rows on their way back."""
+        kind = self.config.quant_type
+        if kind == "fp8_direct_cast":
+            return row.float().to(torch.float8_e4m3fnuz).to(row.dtype)
+        if kind == "fp8_blockwise":
+            return self.by_block(row, 240.0, lambda values: values.to(torch.float8_e4m3fnuz).float())
+        if kind == "fp4_blockwise":
+            return self.by_block(row, 6.0, self.to_fp4)
+        return row
+
+    def by_block(self, rows: Any, maximum: float, rounded: Callable[[Any], Any]) -> Any:
+        """Each of 56 blocks of a row divided by a scale, rounded, and multiplied by it."""
+        size = -(-rows.shape[1] // _BLOCKS)
+        parts = rows.float().split(size, dim=1)
+        scales = [self.block_scale(part.abs().amax(dim=1, keepdim=True), maximum) for part in parts]
+        found = [
+            rounded((part / scale).clamp(-maximum, maximum)) * scale for part, scale in zip(parts, scales, strict=True)
+        ]
+        return torch.cat(found, dim=1)
+
+    def block_scale(self, largest: Any, maximum: float) -> Any:
+        return torch.where(largest > maximum, largest / maximum, torch.ones_like(largest))
+
+    def to_fp4(self, values: Any) -> Any:
+        """Rounded to the nearest of 0, 0.5, 1, 1.5, 2, 3, 4, 6."""
+        grid = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+        return grid[(values.abs()[..., None] - grid).abs().argmin(dim=-1)] * values.sign()
 
     def check_ids(self, rows: int, dispatched: int) -> None:
         if rows != dispatched:

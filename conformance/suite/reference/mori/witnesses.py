@@ -505,17 +505,3 @@ class LowLatencyHasNoCheck(_LowLatencyOnly):
     def check_room(self, arrivals: Sequence[Sequence[Source]]) -> None:
         if not self.low_latency:
             super().check_room(arrivals)
-
-
-def _camel_to_words(name: str) -> str:
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
-
-
-def _leaves(of: type[Semantics]) -> list[type[Semantics]]:
-    return [leaf for item in of.__subclasses__() for leaf in (_leaves(item) or [item])]
-
-
-WITNESS_SEMANTICS: dict[str, type[Semantics]] = {
-    "correct": Semantics,
-    **{_camel_to_words(item.__name__): item for item in _leaves(Semantics)},
-}

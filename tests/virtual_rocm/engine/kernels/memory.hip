@@ -172,3 +172,25 @@ KERNEL geometry(u32* out) {
   u32 block = bx + gx * (by + gy * bz);
   out[block * sx * sy * sz + thread] = block << 16 | thread;
 }
+
+// Lanes below `count` change words of their private memory at an address that all lanes share, and read some back;
+// the others keep theirs.
+KERNEL private_rows_of_some_lanes(u32* out, u32 count) {
+  volatile u32x4 quad[2] = {};
+  volatile u32 word[2] = {};
+  quad[1] = u32x4{1, 2, 3, 4};
+  word[1] = 5;
+  u32x4 seen = {90, 91, 92, 93};
+  u32 also = 94;
+  if (thread_index() < count) {
+    quad[1] = u32x4{11, 12, 13, 14} + 100 * lane_index();
+    word[1] = 15 + 100 * lane_index();
+    seen = quad[0] + 7;
+    also = word[0] + 8;
+  }
+  u32* to = out + 10 * global_index();
+  u32x4 now = quad[1];
+  for (u32 i = 0; i < 4; ++i) { to[i] = now[i]; to[4 + i] = seen[i]; }
+  to[8] = word[1];
+  to[9] = also;
+}

@@ -96,3 +96,76 @@ KERNEL compute_only(u32* out, u32 steps) {
   for (u32 i = 0; i < steps; ++i) x = x * 1664525u + 1013904223u;
   out[global_index()] = x;
 }
+
+// --- loops without end ---------------------------------------------------------------------------
+
+// Goes round with nothing that could change, with or without a store in the loop.
+KERNEL spin_on_nothing(u32* out, u32 storing) {
+  u32 wave = thread_index() / 64;
+  if (wave == 1) {
+    volatile u32* cell = out + lane_index();
+    for (;;) {
+      if (storing) *cell = 7;
+      asm volatile("s_nop 0");
+    }
+  }
+  if (lane_index() == 0) out[64 + wave] = 1;
+}
+
+// The same with no lane left: all have gone to the other side of a loop that they wait for.
+KERNEL spin_with_no_lane(u32* out) {
+  asm volatile("s_mov_b64 exec, 0\n1:\n global_load_dword v0, v[0:1], off\n s_branch 1b" ::: "v0", "memory");
+  out[0] = 1;
+}
+
+// The loop sleeps, so no turn is used up.
+KERNEL sleep_for_ever() {
+  for (;;) __builtin_amdgcn_s_sleep(1);
+}
+
+// A counter in a register, in LDS or in private memory: a loop that ends, after some hundred million instructions
+// at most.
+KERNEL count_in_a_register(u32* out, u32 steps) {
+  for (u32 step = 0; step < steps; ++step) asm volatile("s_nop 0");
+  out[thread_index()] = 1;
+}
+KERNEL count_in_private_memory(u32* out, u32 steps) {
+  volatile u32 counter[4] = {};
+  while (counter[2] < steps) counter[2] = counter[2] + 1;
+  out[thread_index()] = 1;
+}
+KERNEL count_in_lds(u32* out, u32 steps) {
+  __shared__ volatile u32 counter;
+  if (thread_index() == 0) {
+    counter = 0;
+    while (counter < steps) counter = counter + 1;
+  }
+  barrier();
+  out[thread_index()] = 1;
+}
+
+// Waves wait for a word of LDS, through an LDS or a generic pointer; the first wave writes it after some work, or
+// never: it waits at a barrier, or has ended, or waits for another word.
+KERNEL wait_for_lds(u32* out, u32* flag, u32 generic, u32 first_wave) {
+  __shared__ u32 words[2];
+  if (thread_index() < 2) words[thread_index()] = 0;
+  barrier();
+  u32* pointer = generic ? words : out;
+  asm volatile("" : "+v"(pointer));
+  if (thread_index() < 64) {
+    if (first_wave == 0) barrier();
+    if (first_wave == 1) return;
+    if (first_wave == 2)
+      while (__hip_atomic_load(&words[1], __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP) == 0) {}
+    if (first_wave == 3)
+      for (u32 step = 0; step < 20000000; ++step) asm volatile("s_nop 0");
+    if (first_wave == 4)
+      while (load_acquire(flag) == 0) {}
+    if (thread_index() == 0) __hip_atomic_store(&words[0], 1u, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP);
+  } else if (generic) {
+    while (__hip_atomic_load(pointer, __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP) == 0) {}
+  } else {
+    while (__hip_atomic_load(&words[0], __ATOMIC_RELAXED, __HIP_MEMORY_SCOPE_WORKGROUP) == 0) {}
+  }
+  out[thread_index()] = 1;
+}

@@ -54,6 +54,21 @@ bool check_flat(const Operation* operation, Wave* wave, LaneAddresses& addresses
   return check_access(operation, wave, global, size, access);
 }
 
+// What a flat access of several kinds of memory means for the scheduler: a word that others may change (global
+// memory before LDS), or 0 if it is all the wave's own.
+std::uint64_t shared_with_others(const LaneAddresses& addresses, std::uint32_t size) {
+  std::uint64_t in_lds = 0;
+  std::uint64_t global = 0;
+  for_each_lane(addresses.lanes, [&](unsigned lane) {
+    const std::uint64_t address = addresses.of(lane, size);
+    if (is_shared(address))
+      in_lds = address;
+    else if (!is_private(address))
+      global = address;
+  });
+  return global != 0 ? global : in_lds;
+}
+
 LanePlace place_of(Wave* wave, std::uint64_t address) {
   const auto low = static_cast<std::uint32_t>(address);
   if (is_private(address)) return {nullptr, true, low};
@@ -64,6 +79,8 @@ template <Load kind>
 const Operation* load_mixed(const Operation* operation, Wave* wave, LaneAddresses& addresses) {
   constexpr std::uint32_t size = size_of(kind);
   if (!check_flat(operation, wave, addresses, size, AccessKind::read)) return nullptr;
+  if (const std::uint64_t polled = shared_with_others(addresses, size); polled != 0)
+    wave->polled_address = polled;
   std::uint32_t* rows = wave->at<std::uint32_t>(operation->destination);
   for_each_lane(addresses.lanes, [&](unsigned lane) {
     const LanePlace place = place_of(wave, addresses.of(lane, size));
@@ -89,7 +106,15 @@ const Operation* store_mixed(const Operation* operation, Wave* wave, LaneAddress
     for (std::uint32_t index = 0; index < size; ++index)
       scratch_of(wave)[scratch_offset(place.scratch_byte + index, lane)] = bytes[index];
   });
-  wave->progressed |= kGlobalProgress;
+  bool in_lds = false;
+  bool is_global = false;
+  for_each_lane(addresses.lanes, [&](unsigned lane) {
+    const std::uint64_t address = addresses.of(lane, size);
+    in_lds |= is_shared(address);
+    is_global |= !is_shared(address) && !is_private(address);
+  });
+  if (in_lds) wave->progressed |= kLocalProgress;
+  if (is_global) wave->progressed |= kGlobalProgress;
   return operation + 1;
 }
 

@@ -62,7 +62,7 @@ const Operation* execute_atomic(const Operation* operation, Wave* wave) {
   resolve<mode>(operation, wave, size, lanes, addresses);
   if (!check_places(operation, wave, addresses, size)) return nullptr;
   wave->polled_address = addresses.of(addresses.first, size);
-
+  bool in_lds = false;
   const std::uint32_t* data_rows = wave->at<std::uint32_t>(operation->source[2]);
   std::uint32_t* result_rows = wave->at<std::uint32_t>(operation->destination);
   bool changed = false;
@@ -76,14 +76,17 @@ const Operation* execute_atomic(const Operation* operation, Wave* wave) {
     }
     const std::uint64_t address = addresses.of(lane, size);
     Cell old;
-    if (is_shared(address)) [[unlikely]]
+    if (is_shared(address)) [[unlikely]] {
       old = apply_alone<kind>(wave->lds + static_cast<std::uint32_t>(address), data, second);
-    else
+      in_lds = true;
+    } else {
+      wave->polled_address = address;
       old = apply_atomically<kind>(reinterpret_cast<Cell*>(address), data, second);
+    }
     changed |= combine<kind>(old, data, second) != old;
     if constexpr (returns) write_cell<Cell>(result_rows, lane, old);
   });
-  if (changed) wave->progressed |= kGlobalProgress;
+  if (changed) wave->progressed |= in_lds ? kGlobalProgress | kLocalProgress : kGlobalProgress;
   return operation + 1;
 }
 

@@ -149,100 +149,119 @@ inline void copy_row(void* to, const void* from) {
         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const std::uint8_t*>(from) + part)));
 }
 
+// Lanes are looked at eight at a time: where a row is cut into pieces, most waves have some groups of eight that
+// are all on, one that is on in part, and the others off.
+template <typename All, typename Some>
+inline void for_each_group(std::uint64_t lanes, All&& all, Some&& some) {
+  for (unsigned lane = 0; lane < kLanes; lane += 8) {
+    const auto enabled = static_cast<std::uint8_t>(lanes >> lane);
+    if (enabled == 0xff)
+      all(lane);
+    else if (enabled != 0)
+      some(lane, std::uint64_t{enabled} << lane);
+  }
+}
+
+inline __m256i load_eight(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+inline void store_eight(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
+
 // Registers are the wave's own, so what is kept can be written back: a blend, which is far cheaper than a
 // masked store on some processors.
-inline void load_words_masked(std::uint32_t* row, const std::uint8_t* origin, const std::uint32_t* masks) {
-  for (unsigned lane = 0; lane < kLanes; lane += 8) {
-    const __m256i mask = _mm256_load_si256(reinterpret_cast<const __m256i*>(masks + lane));
-    const __m256i value = _mm256_maskload_epi32(reinterpret_cast<const int*>(origin + lane * 4), mask);
-    auto* place = reinterpret_cast<__m256i*>(row + lane);
-    _mm256_store_si256(place, _mm256_blendv_epi8(_mm256_load_si256(place), value, mask));
-  }
+inline void load_words_masked(std::uint32_t* row, const std::uint8_t* origin, std::uint64_t lanes,
+                              const std::uint32_t* masks) {
+  for_each_group(
+      lanes, [&](unsigned lane) { store_eight(row + lane, load_eight(origin + lane * 4)); },
+      [&](unsigned lane, std::uint64_t) {
+        const __m256i mask = load_eight(masks + lane);
+        const __m256i value = _mm256_maskload_epi32(reinterpret_cast<const int*>(origin + lane * 4), mask);
+        store_eight(row + lane, _mm256_blendv_epi8(load_eight(row + lane), value, mask));
+      });
+}
+
+// Between memory that is both the wave's own, all of it: what is off is kept.
+inline void move_words_masked(void* to, const void* from, std::uint64_t lanes, const std::uint32_t* masks) {
+  auto* const target = static_cast<std::uint8_t*>(to);
+  const auto* const source = static_cast<const std::uint8_t*>(from);
+  for_each_group(
+      lanes, [&](unsigned lane) { store_eight(target + lane * 4, load_eight(source + lane * 4)); },
+      [&](unsigned lane, std::uint64_t) {
+        store_eight(target + lane * 4, _mm256_blendv_epi8(load_eight(target + lane * 4),
+                                                          load_eight(source + lane * 4), load_eight(masks + lane)));
+      });
 }
 
 // Memory is shared: only what is enabled may be written.
 inline void store_words_masked(const std::uint32_t* row, std::uint8_t* origin, std::uint64_t lanes,
                                const std::uint32_t* masks) {
-  for (unsigned lane = 0; lane < kLanes; lane += 8) {
-    const auto enabled = static_cast<std::uint8_t>(lanes >> lane);
-    if (enabled == 0) continue;
-    const __m256i value = _mm256_load_si256(reinterpret_cast<const __m256i*>(row + lane));
-    if (enabled == 0xff)
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(origin + lane * 4), value);
-    else
-      _mm256_maskstore_epi32(reinterpret_cast<int*>(origin + lane * 4),
-                             _mm256_load_si256(reinterpret_cast<const __m256i*>(masks + lane)), value);
-  }
+  for_each_group(
+      lanes, [&](unsigned lane) { store_eight(origin + lane * 4, load_eight(row + lane)); },
+      [&](unsigned lane, std::uint64_t) {
+        _mm256_maskstore_epi32(reinterpret_cast<int*>(origin + lane * 4), load_eight(masks + lane),
+                               load_eight(row + lane));
+      });
 }
 
-// Pairs of words: eight lanes are two vectors in memory, and one in each of two registers.
-inline void load_pairs(std::uint32_t* rows, const std::uint8_t* origin) {
-  for (unsigned lane = 0; lane < kLanes; lane += 8) {
-    const auto* from = reinterpret_cast<const __m256*>(origin + lane * 8);
-    const __m256 first = _mm256_loadu_ps(reinterpret_cast<const float*>(from));
-    const __m256 second = _mm256_loadu_ps(reinterpret_cast<const float*>(from + 1));
-    const __m256 low = _mm256_permute2f128_ps(first, second, 0x20);
-    const __m256 high = _mm256_permute2f128_ps(first, second, 0x31);
-    _mm256_store_ps(reinterpret_cast<float*>(rows + lane), _mm256_shuffle_ps(low, high, 0x88));
-    _mm256_store_ps(reinterpret_cast<float*>(rows + kLanes + lane), _mm256_shuffle_ps(low, high, 0xdd));
-  }
+// Pairs of words in eight lanes from `lane` on: two vectors in memory, and one in each of two registers.
+inline void load_pairs(std::uint32_t* rows, const std::uint8_t* origin, unsigned lane) {
+  const auto* from = reinterpret_cast<const __m256*>(origin + lane * 8);
+  const __m256 first = _mm256_loadu_ps(reinterpret_cast<const float*>(from));
+  const __m256 second = _mm256_loadu_ps(reinterpret_cast<const float*>(from + 1));
+  const __m256 low = _mm256_permute2f128_ps(first, second, 0x20);
+  const __m256 high = _mm256_permute2f128_ps(first, second, 0x31);
+  _mm256_store_ps(reinterpret_cast<float*>(rows + lane), _mm256_shuffle_ps(low, high, 0x88));
+  _mm256_store_ps(reinterpret_cast<float*>(rows + kLanes + lane), _mm256_shuffle_ps(low, high, 0xdd));
 }
 
-inline void store_pairs(const std::uint32_t* rows, std::uint8_t* origin) {
-  for (unsigned lane = 0; lane < kLanes; lane += 8) {
-    const __m256 even = _mm256_load_ps(reinterpret_cast<const float*>(rows + lane));
-    const __m256 odd = _mm256_load_ps(reinterpret_cast<const float*>(rows + kLanes + lane));
-    const __m256 low = _mm256_unpacklo_ps(even, odd);
-    const __m256 high = _mm256_unpackhi_ps(even, odd);
-    auto* to = reinterpret_cast<float*>(origin + lane * 8);
-    _mm256_storeu_ps(to, _mm256_permute2f128_ps(low, high, 0x20));
-    _mm256_storeu_ps(to + 8, _mm256_permute2f128_ps(low, high, 0x31));
-  }
+inline void store_pairs(const std::uint32_t* rows, std::uint8_t* origin, unsigned lane) {
+  const __m256 even = _mm256_load_ps(reinterpret_cast<const float*>(rows + lane));
+  const __m256 odd = _mm256_load_ps(reinterpret_cast<const float*>(rows + kLanes + lane));
+  const __m256 low = _mm256_unpacklo_ps(even, odd);
+  const __m256 high = _mm256_unpackhi_ps(even, odd);
+  auto* to = reinterpret_cast<float*>(origin + lane * 8);
+  _mm256_storeu_ps(to, _mm256_permute2f128_ps(low, high, 0x20));
+  _mm256_storeu_ps(to + 8, _mm256_permute2f128_ps(low, high, 0x31));
 }
 
-// Four words in each lane: a 4 × 4 transposition in each half of the vectors, lanes l and l + 4 together.
-inline void load_quads(std::uint32_t* rows, const std::uint8_t* origin) {
-  for (unsigned lane = 0; lane < kLanes; lane += 8) {
-    const auto pair = [&](unsigned index) {
-      const auto* from = reinterpret_cast<const float*>(origin + (lane + index) * 16);
-      return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 16), 1);
-    };
-    const __m256 lane0 = pair(0), lane1 = pair(1), lane2 = pair(2), lane3 = pair(3);
-    const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(lane0, lane1));
-    const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(lane0, lane1));
-    const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(lane2, lane3));
-    const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(lane2, lane3));
-    const auto put = [&](unsigned row, __m256d value) {
-      _mm256_store_ps(reinterpret_cast<float*>(rows + row * kLanes + lane), _mm256_castpd_ps(value));
-    };
-    put(0, _mm256_unpacklo_pd(low01, low23));
-    put(1, _mm256_unpackhi_pd(low01, low23));
-    put(2, _mm256_unpacklo_pd(high01, high23));
-    put(3, _mm256_unpackhi_pd(high01, high23));
-  }
+// Four words in each of eight lanes: a 4 × 4 transposition in each half of the vectors, lanes l and l + 4
+// together.
+inline void load_quads(std::uint32_t* rows, const std::uint8_t* origin, unsigned lane) {
+  const auto pair = [&](unsigned index) {
+    const auto* from = reinterpret_cast<const float*>(origin + (lane + index) * 16);
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 16), 1);
+  };
+  const __m256 lane0 = pair(0), lane1 = pair(1), lane2 = pair(2), lane3 = pair(3);
+  const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(lane0, lane1));
+  const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(lane0, lane1));
+  const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(lane2, lane3));
+  const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(lane2, lane3));
+  const auto put = [&](unsigned row, __m256d value) {
+    _mm256_store_ps(reinterpret_cast<float*>(rows + row * kLanes + lane), _mm256_castpd_ps(value));
+  };
+  put(0, _mm256_unpacklo_pd(low01, low23));
+  put(1, _mm256_unpackhi_pd(low01, low23));
+  put(2, _mm256_unpacklo_pd(high01, high23));
+  put(3, _mm256_unpackhi_pd(high01, high23));
 }
 
-inline void store_quads(const std::uint32_t* rows, std::uint8_t* origin) {
-  for (unsigned lane = 0; lane < kLanes; lane += 8) {
-    const auto row = [&](unsigned index) {
-      return _mm256_load_ps(reinterpret_cast<const float*>(rows + index * kLanes + lane));
-    };
-    const __m256 row0 = row(0), row1 = row(1), row2 = row(2), row3 = row(3);
-    const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(row0, row1));
-    const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(row0, row1));
-    const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(row2, row3));
-    const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(row2, row3));
-    const auto put = [&](unsigned index, __m256d value) {
-      auto* to = reinterpret_cast<float*>(origin + (lane + index) * 16);
-      const __m256 words = _mm256_castpd_ps(value);
-      _mm_storeu_ps(to, _mm256_castps256_ps128(words));
-      _mm_storeu_ps(to + 16, _mm256_extractf128_ps(words, 1));
-    };
-    put(0, _mm256_unpacklo_pd(low01, low23));
-    put(1, _mm256_unpackhi_pd(low01, low23));
-    put(2, _mm256_unpacklo_pd(high01, high23));
-    put(3, _mm256_unpackhi_pd(high01, high23));
-  }
+inline void store_quads(const std::uint32_t* rows, std::uint8_t* origin, unsigned lane) {
+  const auto row = [&](unsigned index) {
+    return _mm256_load_ps(reinterpret_cast<const float*>(rows + index * kLanes + lane));
+  };
+  const __m256 row0 = row(0), row1 = row(1), row2 = row(2), row3 = row(3);
+  const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(row0, row1));
+  const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(row0, row1));
+  const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(row2, row3));
+  const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(row2, row3));
+  const auto put = [&](unsigned index, __m256d value) {
+    auto* to = reinterpret_cast<float*>(origin + (lane + index) * 16);
+    const __m256 words = _mm256_castpd_ps(value);
+    _mm_storeu_ps(to, _mm256_castps256_ps128(words));
+    _mm_storeu_ps(to + 16, _mm256_extractf128_ps(words, 1));
+  };
+  put(0, _mm256_unpacklo_pd(low01, low23));
+  put(1, _mm256_unpackhi_pd(low01, low23));
+  put(2, _mm256_unpacklo_pd(high01, high23));
+  put(3, _mm256_unpackhi_pd(high01, high23));
 }
 
 // For addresses that are all over the place: a plain loop where every lane is on.
@@ -260,11 +279,16 @@ inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std
                             Wave* wave) {
   if constexpr (kind == Load::b32) {
     if (lanes == kAllLanes) return copy_row(rows, origin);
-    if (std::popcount(lanes) > kFewLanes) return load_words_masked(rows, origin, wave->masks());
+    if (std::popcount(lanes) > kFewLanes) return load_words_masked(rows, origin, lanes, wave->masks());
   }
+  if constexpr (kind == Load::b64 || kind == Load::b128)
+    return for_each_group(
+        lanes,
+        [&](unsigned lane) { kind == Load::b64 ? load_pairs(rows, origin, lane) : load_quads(rows, origin, lane); },
+        [&](unsigned, std::uint64_t some) {
+          for_each_lane(some, [&](unsigned lane) { load_lane<kind>(rows, lane, origin + lane * size_of(kind)); });
+        });
   if (lanes == kAllLanes) {
-    if constexpr (kind == Load::b64) return load_pairs(rows, origin);
-    if constexpr (kind == Load::b128) return load_quads(rows, origin);
     for (unsigned lane = 0; lane < kLanes; ++lane) load_lane<kind>(rows, lane, origin + lane * size_of(kind));
     return;
   }
@@ -278,9 +302,14 @@ inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, st
     if (lanes == kAllLanes) return copy_row(origin, rows);
     if (std::popcount(lanes) > kFewLanes) return store_words_masked(rows, origin, lanes, wave->masks());
   }
+  if constexpr (kind == Store::b64 || kind == Store::b128)
+    return for_each_group(
+        lanes,
+        [&](unsigned lane) { kind == Store::b64 ? store_pairs(rows, origin, lane) : store_quads(rows, origin, lane); },
+        [&](unsigned, std::uint64_t some) {
+          for_each_lane(some, [&](unsigned lane) { store_lane<kind>(rows, lane, origin + lane * size_of(kind)); });
+        });
   if (lanes == kAllLanes) {
-    if constexpr (kind == Store::b64) return store_pairs(rows, origin);
-    if constexpr (kind == Store::b128) return store_quads(rows, origin);
     for (unsigned lane = 0; lane < kLanes; ++lane)
       store_lane<kind>(rows, lane, origin + lane * size_of(kind));
     return;

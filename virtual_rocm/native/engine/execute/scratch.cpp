@@ -65,6 +65,21 @@ bool resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::ui
   return false;
 }
 
+// Whole registers between scratch and the register file: both the wave's own.
+template <unsigned count>
+void move_rows(void* to, const void* from, std::uint64_t lanes, Wave* wave) {
+  constexpr unsigned kRow = kLanes * 4;
+  auto* const target = static_cast<std::uint8_t*>(to);
+  const auto* const source = static_cast<const std::uint8_t*>(from);
+  if (lanes == kAllLanes) {
+    for (unsigned row = 0; row < count; ++row) copy_row(target + row * kRow, source + row * kRow);
+  } else {
+    const std::uint32_t* masks = wave->masks();
+    for (unsigned row = 0; row < count; ++row)
+      move_words_masked(target + row * kRow, source + row * kRow, lanes, masks);
+  }
+}
+
 template <Load kind, ScratchMode mode>
 const Operation* execute_load(const Operation* operation, Wave* wave) {
   constexpr std::uint32_t size = size_of(kind);
@@ -74,9 +89,7 @@ const Operation* execute_load(const Operation* operation, Wave* wave) {
   if (!resolve<mode>(operation, wave, size, lanes, AccessKind::read, addresses)) return nullptr;
   std::uint32_t* rows = wave->at<std::uint32_t>(operation->destination);
   if (size % 4 == 0 && addresses.uniform && addresses.common % 4 == 0) {
-    const std::uint8_t* from = scratch_of(wave) + scratch_offset(addresses.common, 0);
-    for (unsigned word = 0; word < size / 4; ++word)
-      load_contiguous<Load::b32>(rows + word * kLanes, from + word * kLanes * 4, lanes, wave);
+    move_rows<size / 4>(rows, scratch_of(wave) + scratch_offset(addresses.common, 0), lanes, wave);
     return operation + 1;
   }
   alignas(64) std::uint32_t places[kLanes];
@@ -100,9 +113,7 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
   if (!resolve<mode>(operation, wave, size, lanes, AccessKind::write, addresses)) return nullptr;
   const std::uint32_t* rows = wave->at<std::uint32_t>(operation->source[2]);
   if (size % 4 == 0 && addresses.uniform && addresses.common % 4 == 0) {
-    std::uint8_t* to = scratch_of(wave) + scratch_offset(addresses.common, 0);
-    for (unsigned word = 0; word < size / 4; ++word)
-      store_contiguous<Store::b32>(rows + word * kLanes, to + word * kLanes * 4, lanes, wave);
+    move_rows<size / 4>(scratch_of(wave) + scratch_offset(addresses.common, 0), rows, lanes, wave);
     return operation + 1;
   }
   std::uint8_t* scratch = scratch_of(wave);

@@ -26,14 +26,16 @@ class StridePrefetcher {
   void note(const Operation* operation, std::uint64_t origin, std::uint64_t bytes) {
     Entry& entry = entries_[reinterpret_cast<std::uintptr_t>(operation) / kOperationBytes % kEntries];
     if (entry.operation != operation) [[unlikely]] {
-      entry = {operation, origin, 0};
+      entry = {operation, origin, 0, 0};
       return;
     }
     const auto step = static_cast<std::int64_t>(origin - entry.origin);
     entry.origin = origin;
-    // A far jump is another row: within it, the step will be what it was.
-    if (step <= kFarthest && step >= -kFarthest) entry.step = step;
-    if (entry.step == 0) return;
+    // One other step is the next wave, or the next row: within it, the step will be what it was. Two of them
+    // are another loop.
+    if (step == entry.last_step || entry.step == 0) entry.step = step;
+    entry.last_step = step;
+    if (entry.step == 0 || entry.step > kFarthest || entry.step < -kFarthest) return;
     const std::uint64_t next = origin + static_cast<std::uint64_t>(entry.step) * kStepsAhead;
     for (std::uint64_t line = 0; line < bytes; line += kLine) {
       const auto* place = reinterpret_cast<const std::uint8_t*>(next + line);
@@ -51,6 +53,7 @@ class StridePrefetcher {
     const Operation* operation = nullptr;
     std::uint64_t origin = 0;
     std::int64_t step = 0;
+    std::int64_t last_step = 0;
   };
   static constexpr std::size_t kEntries = 64;
   static constexpr std::uintptr_t kOperationBytes = 64;

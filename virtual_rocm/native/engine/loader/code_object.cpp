@@ -51,7 +51,9 @@ std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value 
 
 std::shared_ptr<const CodeObject> CodeObject::load(std::span<const std::byte> image, std::string label,
                                                    const SymbolResolver& resolver) {
-  return std::make_shared<const LoadedCode>(select_code_object(image), std::move(label), resolver);
+  const auto code = std::make_shared<LoadedCode>(select_code_object(image), std::move(label), resolver);
+  code->open_coverage();
+  return code;
 }
 
 LoadedCode::LoadedCode(std::span<const std::byte> image, std::string label, const SymbolResolver& resolver)
@@ -315,6 +317,19 @@ void LoadedCode::lower_code() {
   }
 }
 
+void LoadedCode::open_coverage() {
+  std::size_t count = 0;
+  for (const auto& program : programs_) count += program->size();
+  if (kernels_.empty() || count == 0) return;
+  coverage_ = CoverageMarks::open(image_, label_, count);
+  if (!coverage_) return;
+  std::uint8_t* marks = coverage_->marks();
+  for (const auto& program : programs_) {
+    program->set_marks(marks);
+    marks += program->size();
+  }
+}
+
 const Function* LoadedCode::function_at(std::uint64_t file_address) const {
   auto after = std::ranges::upper_bound(functions_, file_address, {}, &Function::begin);
   if (after == functions_.begin()) return nullptr;
@@ -339,7 +354,7 @@ const GlobalVariable* LoadedCode::find_global(std::string_view name) const {
   return found != globals_.end() && found->name == name ? &*found : nullptr;
 }
 
-std::vector<SourceLocation> LoadedCode::locate(std::uint64_t address) const {
+void LoadedCode::read_lines() const {
   std::call_once(lines_read_, [&] {
     const auto contents = [&](std::string_view name) -> std::span<const std::byte> {
       const Elf64_Shdr* found = section(name);
@@ -359,6 +374,10 @@ std::vector<SourceLocation> LoadedCode::locate(std::uint64_t address) const {
     sections.string_offsets = contents(".debug_str_offsets");
     frames_ = std::make_unique<InlineFrames>(sections);
   });
+}
+
+std::vector<SourceLocation> LoadedCode::locate(std::uint64_t address) const {
+  read_lines();
   const std::uint64_t place = address - base_;
   const Function* function = function_at(place);
   std::vector<SourceLocation> result = frames_->find(place, *lines_);
@@ -370,6 +389,39 @@ std::vector<SourceLocation> LoadedCode::locate(std::uint64_t address) const {
     result.back().function = demangle(function->name);
   }
   return result;
+}
+
+std::vector<std::uint64_t> LoadedCode::instruction_addresses() const {
+  std::vector<std::uint64_t> result;
+  for (const auto& program : programs_) {
+    const std::vector<std::uint64_t> some = program->addresses();
+    result.insert(result.end(), some.begin(), some.end());
+  }
+  return result;
+}
+
+void LoadedCode::locate_all(std::span<const std::uint64_t> addresses, const Visitor& visit) const {
+  read_lines();
+  std::vector<std::uint64_t> places(addresses.begin(), addresses.end());
+  for (std::uint64_t& place : places) place -= base_;
+  std::unordered_map<const Function*, std::string> names;
+  static const std::string kNoSymbol;
+  frames_->find_all(places, *lines_, [&](std::size_t index, std::vector<SourceLocation>& frames) {
+    const Function* function = function_at(places[index]);
+    if (frames.empty()) {
+      frames.emplace_back();
+      if (const auto line = lines_->find_exactly(places[index])) {
+        frames.back().file = line->file;
+        frames.back().line = line->line;
+      }
+      if (function != nullptr) {
+        auto [name, is_new] = names.try_emplace(function);
+        if (is_new) name->second = demangle(function->name);
+        frames.back().function = name->second;
+      }
+    }
+    visit(index, function == nullptr ? kNoSymbol : function->name, frames);
+  });
 }
 
 }  // namespace virtual_rocm::engine

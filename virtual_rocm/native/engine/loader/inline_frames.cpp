@@ -452,6 +452,41 @@ std::string InlineFrames::name_of(std::uint64_t entry) const {
   return {};
 }
 
+void InlineFrames::find_all(std::span<const std::uint64_t> addresses, const LineTable& lines,
+                            const std::function<void(std::size_t, std::vector<SourceLocation>&)>& visit) const {
+  // An outer scope stands before its inner ones in scopes_, so every chain is outermost first.
+  std::vector<std::vector<const Scope*>> chains(addresses.size());
+  for (const Scope& scope : scopes_) {
+    for (const auto& [begin, end] : scope.ranges) {
+      const auto first = std::ranges::lower_bound(addresses, begin) - addresses.begin();
+      const auto last = std::ranges::lower_bound(addresses, end) - addresses.begin();
+      for (auto index = first; index < last; ++index) {
+        auto& chain = chains[static_cast<std::size_t>(index)];
+        if (chain.empty() || chain.back() != &scope) chain.push_back(&scope);
+      }
+    }
+  }
+  std::unordered_map<std::uint64_t, std::string> names;
+  std::vector<SourceLocation> frames;
+  for (std::size_t index = 0; index < addresses.size(); ++index) {
+    frames.clear();
+    SourceLocation place;
+    if (const auto line = lines.find_exactly(addresses[index])) {
+      place.file = line->file;
+      place.line = line->line;
+    }
+    for (auto scope = chains[index].rbegin(); scope != chains[index].rend(); ++scope) {
+      auto [name, is_new] = names.try_emplace((*scope)->name_entry);
+      if (is_new) name->second = name_of((*scope)->name_entry);
+      place.function = name->second;
+      frames.push_back(place);
+      place.file = lines.file((*scope)->line_unit, (*scope)->call_file);
+      place.line = (*scope)->call_line;
+    }
+    visit(index, frames);
+  }
+}
+
 std::vector<SourceLocation> InlineFrames::find(std::uint64_t address, const LineTable& lines) const {
   std::vector<const Scope*> chain;  // outermost first
   for (const Scope& scope : scopes_) {

@@ -268,6 +268,12 @@ std::string LineTable::file(std::uint64_t unit, std::uint64_t index) const {
   return files_[found->second[index]];
 }
 
+std::optional<LineTable::Line> LineTable::find_exactly(std::uint64_t address) const {
+  const auto after = std::ranges::upper_bound(rows_, address, {}, &Row::address);
+  if (after == rows_.begin() || std::prev(after)->end) return std::nullopt;
+  return Line{files_[std::prev(after)->file], std::prev(after)->line};
+}
+
 std::optional<LineTable::Line> LineTable::find(std::uint64_t address) const {
   const auto after = std::ranges::upper_bound(rows_, address, {}, &Row::address);
   // Line 0 marks code that the compiler made up; the line before it is the nearest true one.

@@ -23,7 +23,10 @@ class LineTable {
   LineTable(std::span<const std::byte> program, std::span<const std::byte> line_strings,
             std::span<const std::byte> strings);
 
+  /// The line of an address. Where the compiler made the code up, it is the line before it.
   std::optional<Line> find(std::uint64_t address) const;
+  /// The same, but line 0 where the compiler made the code up.
+  std::optional<Line> find_exactly(std::uint64_t address) const;
 
   /// A file by its number in the program that begins at `unit` of .debug_line; empty if there is none.
   std::string file(std::uint64_t unit, std::uint64_t index) const;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/code_object.hpp"
+#include "engine/coverage.hpp"
 #include "engine/loader/inline_frames.hpp"
 #include "engine/loader/line_table.hpp"
 #include "engine/program.hpp"
@@ -32,6 +33,9 @@ class LoadedCode final : public CodeObject {
   LoadedCode(const LoadedCode&) = delete;
   LoadedCode& operator=(const LoadedCode&) = delete;
 
+  /// From now on, notes what is executed, if coverage is wanted. Throws LoadError.
+  void open_coverage();
+
   const std::string& label() const override { return label_; }
   const std::vector<Kernel>& kernels() const override { return kernels_; }
   const std::vector<GlobalVariable>& globals() const override { return globals_; }
@@ -41,6 +45,14 @@ class LoadedCode final : public CodeObject {
 
   /// The code that holds an address, or null.
   const Program* program_at(std::uint64_t address) const;
+  /// Addresses of all instructions in this process, ascending within a section of code: the order of coverage.
+  std::vector<std::uint64_t> instruction_addresses() const;
+  /// For each of these addresses: its number in the list, the function of the symbol table that holds it (empty:
+  /// none), and its source lines, innermost first. The first line is 0 for an instruction that belongs to no
+  /// line. Much faster than locate() for each.
+  using Visitor =
+      std::function<void(std::size_t index, const std::string& symbol, std::span<const SourceLocation>)>;
+  void locate_all(std::span<const std::uint64_t> addresses, const Visitor& visit) const;
   /// The first address that belongs to the image; file addresses are relative to it.
   std::uint64_t base() const { return base_; }
 
@@ -59,6 +71,7 @@ class LoadedCode final : public CodeObject {
   void read_symbols();
   void read_kernels();
   void lower_code();
+  void read_lines() const;
   const Function* function_at(std::uint64_t file_address) const;
 
   std::vector<std::byte> image_;
@@ -76,6 +89,7 @@ class LoadedCode final : public CodeObject {
   std::vector<Kernel> kernels_;
   std::vector<GlobalVariable> globals_;
   std::vector<std::unique_ptr<Program>> programs_;
+  std::unique_ptr<CoverageMarks> coverage_;
   mutable std::once_flag lines_read_;
   mutable std::unique_ptr<LineTable> lines_;
   mutable std::unique_ptr<InlineFrames> frames_;

@@ -14,6 +14,7 @@
 #include "engine/engine.hpp"
 #include "engine/scheduler/launch_state.hpp"
 #include "engine/scheduler/lockstep.hpp"
+#include "engine/scheduler/loop_watch.hpp"
 #include "engine/scheduler/report.hpp"
 #include "engine/scheduler/signal_guard.hpp"
 
@@ -46,6 +47,22 @@ constexpr double kLongestIdleStep = 0.1;
                                             std::uint32_t* left) {
   do {
     operation = operation->handler(operation, wave);
+  } while (--budget != 0 && operation != nullptr);
+  *left = budget;
+  return operation;
+}
+
+// The same, noting what is executed. Branches around a few instructions are not worth taking to the compiler:
+// it lets a wave run through them with no lane active. That is not counted, the instruction that switches lanes
+// on or off is.
+[[gnu::noinline]] const Operation* dispatch_marking(const Operation* operation, Wave* wave, std::uint32_t budget,
+                                                    std::uint32_t* left, const Program& program) {
+  do {
+    // Before it is executed, too: a fault may not come back here.
+    const Operation* const executed = operation;
+    program.mark(executed, wave->exec() != 0);
+    operation = operation->handler(operation, wave);
+    program.mark(executed, wave->exec() != 0);
   } while (--budget != 0 && operation != nullptr);
   *left = budget;
   return operation;
@@ -329,7 +346,13 @@ class Executor::Implementation {
     wave->worker = &worker_;
     std::uint32_t left = 0;
     const Operation* operation = nullptr;
-    if (!SignalGuard::run([&] { operation = dispatch(wave->resume, wave, quantum, &left); })) {
+    const bool marking = launch.program->marks() != nullptr;
+    const bool watching = watch_.wants(*wave);
+    if (!SignalGuard::run([&] {
+          operation = watching  ? watch_.dispatch(wave->resume, wave, quantum, &left)
+                      : marking ? dispatch_marking(wave->resume, wave, quantum, &left, *launch.program)
+                                : dispatch(wave->resume, wave, quantum, &left);
+        })) {
       left = 0;
       raise_access(wave->current, wave, FaultKind::memory_violation, SignalGuard::access(), 0, 0,
                    SignalGuard::address(), 1);
@@ -343,7 +366,14 @@ class Executor::Implementation {
 
     used_up_ = left == 0 && operation != nullptr;
 
-    // Pure computation, for a whole turn, is progress too: it will come to an end.
+    if ((wave->progressed & kLocalProgress) != 0) ++wave->block->lds_changes;
+    if (is_quiet(*wave))
+      ++wave->quiet_turns;
+    else
+      wave->quiet_turns = wave->watches = 0;
+    if (watching) judge(launch, *wave, watch_.verdict_after_turn(*wave));
+
+    // Pure computation, for a whole turn, is progress too: it will come to an end, or be found to have none.
     if (left == 0 && wave->polled_address == 0) wave->progressed |= kGlobalProgress;
     if (wave->progressed != 0) {
       wave->spins = 0;
@@ -352,6 +382,29 @@ class Executor::Implementation {
       if (!peek(*wave, wave->polled_value)) wave->spins = std::min<std::uint16_t>(wave->spins, 1);
     }
     return wave->progressed;
+  }
+
+  void judge(LaunchState& launch, Wave& wave, LoopWatch::Verdict verdict) {
+    if (launch.ended()) return;
+    const std::string where = "wave " + std::to_string(wave.index) + " of block (" +
+                              std::to_string(wave.block->index.x) + "," + std::to_string(wave.block->index.y) +
+                              "," + std::to_string(wave.block->index.z) + ")";
+    switch (verdict) {
+      case LoopWatch::Verdict::none:
+        wave.waits_for_lds = false;
+        return;
+      case LoopWatch::Verdict::endless:
+        return end_with(launch, FaultKind::deadlock,
+                        where + " is in a loop without end: it comes back with the same registers, and reads "
+                        "nothing that could change");
+      case LoopWatch::Verdict::waits_for_lds:
+        wave.waits_for_lds = true;
+        wave.waits_since = wave.block->lds_changes;
+        if (is_deadlocked(*wave.block))
+          end_with(launch, FaultKind::deadlock,
+                   where + " waits for a change of LDS, and so does every other wave of its block that is not at a "
+                   "barrier: nobody is left to make it");
+    }
   }
 
   void check_times(Clock::time_point now, bool progressed) {
@@ -403,6 +456,7 @@ class Executor::Implementation {
       }
       const std::unique_ptr<LaunchState> launch = std::move(active_[index]);
       active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(index));
+      watch_.stop();  // it may be of a wave that is given back now
       launch->abandon_blocks(memory_);
       launch->outcome.seconds = seconds_between(launch->began, now);
       launch->outcome.processor_seconds = processor_seconds() - launch->processor_began;
@@ -443,6 +497,7 @@ class Executor::Implementation {
   // The executor's thread alone.
   Worker worker_;
   BlockMemory memory_;
+  LoopWatch watch_;
   std::vector<std::unique_ptr<LaunchState>> active_;
   std::vector<Wave*> order_;
   std::vector<Observer*> launch_observers_;

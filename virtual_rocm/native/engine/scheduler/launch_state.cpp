@@ -207,6 +207,7 @@ void LaunchState::start_block(BlockMemory& memory) {
   if (block->lds != nullptr) std::memset(block->lds, 0, lds_size);
   block->running = waves_in_block;
   block->at_barrier = 0;
+  block->lds_changes = 0;
   block->waves.clear();
   for (std::uint32_t index = 0; index < waves_in_block; ++index) {
     Wave* wave = memory.waves.take();
@@ -279,6 +280,10 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
   wave.worker = nullptr;
   wave.polled_address = 0;
   wave.instructions = 0;
+  wave.quiet_turns = 0;
+  wave.watches = 0;
+  wave.waits_for_lds = false;
+  wave.waits_since = 0;
 }
 
 void LaunchState::release(Block& block, BlockMemory& memory) {

@@ -12,6 +12,7 @@
 #include "engine/code_object.hpp"
 #include "runtime/device.hpp"
 #include "runtime/hip_error.hpp"
+#include "runtime/lateness.hpp"
 #include "runtime/process.hpp"
 
 using hipError_t = int;
@@ -112,6 +113,7 @@ hipError_t call(const char* function, Body&& body) noexcept {
   if (const ErrorCode sticky = sticky_error(); sticky != ErrorCode::success)
     return last_error() = static_cast<hipError_t>(sticky);
   try {
+    if (lateness_asked()) be_late(function);
     body();
     if constexpr (answer == Answer::with_faults_since)
       if (const ErrorCode sticky = sticky_error(); sticky != ErrorCode::success)

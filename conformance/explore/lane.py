@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""The virtual GPU with one wheel on it: installed in an environment of its own, or unpacked somewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.environments import add_base, wheel_environment
+from conformance.explore.dimensions import ExplorationError
+from conformance.selection import Chosen
+from conformance.suite.lanes import Lane, device_compiler_digest, virtual_lane, virtual_variables
+from conformance.suite.measuring import project_folder
+
+__all__ = ["Unpacked", "wheel_lane"]
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Wheels that are unpacked already: `FOLDER/VERSION/mori`.
+
+    Attributes:
+        folder: of all of them. jit_cache: where each keeps its compiled kernels, by version.
+    """
+
+    folder: Path
+    jit_cache: Path | None = None
+
+
+def wheel_lane(chosen: Chosen, *, base: Path | None, unpacked: Unpacked | None = None) -> Lane:
+    """The lane `virtual` with a wheel.
+
+    Args:
+        base: an interpreter with torch and numpy; None for an environment of our own, which an unpacked wheel does not have.
+
+    Raises:
+        ExplorationError, LaneError, EnvironmentFailure: this machine cannot run it.
+    """
+    wheel = chosen.wheel
+    if unpacked is not None:
+        if base is None:
+            raise ExplorationError("--unpacked needs --base-python, an interpreter with torch and numpy for the ranks")
+        packages = unpacked.folder / wheel.version
+        if not (packages / "mori").is_dir():
+            raise ExplorationError(f"{packages} holds no unpacked wheel (no folder mori)")
+        cache = None if unpacked.jit_cache is None else unpacked.jit_cache / wheel.version
+        return _virtual(str(base), packages, cache)
+    environment = wheel_environment(wheel, file=chosen.file)
+    too_new = virtual_variables((environment.packages,), project_folder()).too_new
+    if too_new:
+        raise ExplorationError(f"{wheel.label}: {too_new}; explore it on a newer system, or take a cp310 wheel")
+    cache = environment.jit_cache / device_compiler_digest(project_folder())
+    lane = _virtual(str(environment.python), environment.packages, cache)
+    add_base(environment, wheel, base=base)
+    return lane
+
+
+def _virtual(python: str, packages: Path, jit_cache: Path | None) -> Lane:
+    return virtual_lane(python, packages=(packages,), launcher_path=project_folder(), jit_cache=jit_cache)
