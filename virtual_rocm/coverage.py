@@ -213,8 +213,8 @@ def _function(name: str, instances: Sequence[tuple[str, int, bool]]) -> Function
 def without_template_arguments(name: str) -> str:
     """A demangled name without what stands in angle brackets and parentheses.
 
-    >>> without_template_arguments("void mori::copy<float, (Kind)1>(float*, unsigned)")
-    'mori::copy'
+    >>> without_template_arguments("void library::copy<float, (Kind)1>(float*, unsigned)")
+    'library::copy'
     """
     name = name.removesuffix(" const")
     kept = ""

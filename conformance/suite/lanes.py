@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 _PROJECT = Path(__file__).resolve().parents[2]
+# Kernels are kept between projects: their lines may name the device headers of the one that compiled them.
+_HEADERS = re.compile(r"(?:/[^/\s\"']+)+/(?=virtual_rocm/include/)")
 # Where an interpreter keeps its own modules and those that are installed.
 _LIBRARY = re.compile(r"(?:/[^/\s\"']+)+/lib/python3\.\d+/(?:site-packages/)?")
 
@@ -106,7 +108,7 @@ class Lane:
         compiled = self.variables.get("MORI_JIT_CACHE_DIR")
         for folder in (*self.module_path, *self.folders, _PROJECT, *([compiled] if compiled else ())):
             line = line.replace(f"{folder}{os.sep}", "")
-        return _LIBRARY.sub("", line)
+        return _LIBRARY.sub("", _HEADERS.sub("", line))
 
     def with_torchrun(self, torchrun: Torchrun | None) -> Lane:
         return replace(self, torchrun=torchrun)

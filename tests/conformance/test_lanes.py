@@ -160,6 +160,7 @@ def test_what_a_requirement_does_not_speak_about_starts_nothing(tmp_path: Path) 
     ("line", "told"),
     [
         (f"  at {PROJECT}/virtual_rocm/include/hip/sync.h:58 in f", "  at virtual_rocm/include/hip/sync.h:58 in f"),
+        ("  at /another/project/virtual_rocm/include/hip/sync.h:58", "  at virtual_rocm/include/hip/sync.h:58"),
         ('File "/a/base/lib/python3.10/site-packages/torch/x.py", line 1', 'File "torch/x.py", line 1'),
         ('File "/b/lib/python3.12/asyncio/base.py", line 1', 'File "asyncio/base.py", line 1'),
         ("cached: /c/kernels/gfx942/ep.hsaco", "cached: gfx942/ep.hsaco"),
