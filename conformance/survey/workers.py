@@ -21,7 +21,7 @@ __all__ = ["Workers"]
 
 
 class Workers:
-    """Use as a context manager; leaving it does not wait for work that nobody needs any more."""
+    """Use as a context manager; leaving it drops work that nobody needs any more."""
 
     def __init__(self) -> None:
         # Not forked: the caller may have threads (a progress display has), and a fork copies the locks that they hold.
@@ -37,8 +37,9 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # Not waiting would leave threads that Python 3.12, when it exits at that very moment, writes to through a closed pipe.
         for pool in (self._python, self._sources):
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
 
     async def extract(self, files: Sequence[tuple[str, bytes]]) -> list[Extract]:
         """What each file contributes, in the given order."""
