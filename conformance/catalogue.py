@@ -189,6 +189,7 @@ _NO_RULES = frozenset(
         "measuring.py",
         "nodes.py",
         "plugin.py",
+        "processes.py",
         "progress.py",
         "rank_groups.py",
         "rank_server.py",

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.suite.processes import signal_group, start_apart
+
 __all__ = ["FollowError", "Follower", "announce"]
 
 _ANNOUNCEMENT = "torchrun.json"
@@ -101,15 +103,8 @@ class Follower:
         assert isinstance(without, list)
         environment = {name: value for name, value in os.environ.items() if name not in without} | variables
         try:
-            with (folder / f"output.node.{socket.gethostname()}.{os.getpid()}").open("wb") as output:
-                process = subprocess.Popen(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                )
+            output = folder / f"output.node.{socket.gethostname()}.{os.getpid()}"
+            process = start_apart(command, environment, output)
         except FileNotFoundError as error:
             if not folder.exists():
                 return
@@ -131,21 +126,16 @@ class Follower:
             elif not agent.folder.exists():
                 if agent.asked_to_end is None:
                     agent.asked_to_end = now
-                    _signal(agent.process, signal.SIGTERM)
+                    signal_group(agent.process.pid, signal.SIGTERM)
                 elif now - agent.asked_to_end > _TERM_SECONDS:
-                    _signal(agent.process, signal.SIGKILL)
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+                    signal_group(agent.process.pid, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        _signal(process, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_TERM_SECONDS)
     if process.poll() is None:
-        _signal(process, signal.SIGKILL)
+        signal_group(process.pid, signal.SIGKILL)
         process.wait()

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import IO
 
 from conformance.suite.nodes import announce
+from conformance.suite.processes import signal_group, start_apart
 from conformance.suite.rank_server import output_name
 
 __all__ = ["ForkingStarter", "RankGroup", "SpawningStarter", "StartError", "Starter", "TorchrunStarter", "end_group"]
@@ -93,13 +94,6 @@ def _free_port() -> int:
         return port
 
 
-def _kill_group(pid: int, number: int) -> None:
-    for send in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            send(pid, number)
-            return
-
-
 class Starter(ABC):
     """Starts groups of ranks, one after another."""
 
@@ -141,7 +135,7 @@ class _SpawnedRanks(RankGroup):
     def signal(self, number: int) -> None:
         for process in self._processes:
             if process.poll() is None:
-                _kill_group(process.pid, number)
+                signal_group(process.pid, number)
 
     def output(self) -> list[str]:
         return _prefixed(self._files)
@@ -169,17 +163,8 @@ class SpawningStarter(Starter):
                     "MASTER_ADDR": "127.0.0.1",
                     "MASTER_PORT": str(port),
                 }
-                with file.open("wb") as output:
-                    processes.append(
-                        subprocess.Popen(
-                            [*self._program, str(jobs), str(folder)],
-                            env={**self._environment, **variables, **place},
-                            stdin=subprocess.DEVNULL,
-                            stdout=output,
-                            stderr=output,
-                            start_new_session=True,
-                        )
-                    )
+                command = [*self._program, str(jobs), str(folder)]
+                processes.append(start_apart(command, {**self._environment, **variables, **place}, file))
         except OSError as error:
             end_group(_SpawnedRanks(processes, files))
             raise StartError(f"cannot start {self._program[0]}: {error}") from error
@@ -199,7 +184,7 @@ class _TorchrunRanks(RankGroup):
         return [self._process.pid]
 
     def signal(self, number: int) -> None:
-        _kill_group(self._process.pid, number)
+        signal_group(self._process.pid, number)
 
     def output(self) -> list[str]:
         lines = []
@@ -251,15 +236,7 @@ class TorchrunStarter(Starter):
         try:
             if self._nodes > 1:
                 announce(folder, command, environment)
-            with file.open("wb") as output:
-                process = subprocess.Popen(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                )
+            process = start_apart(command, environment, file)
         except OSError as error:
             raise StartError(f"cannot start {command[0]}: {error}") from error
         return _TorchrunRanks(process, file)
@@ -300,7 +277,7 @@ class _ForkedRanks(RankGroup):
     def signal(self, number: int) -> None:
         for rank, pid in enumerate(self._pids):
             if self._codes[rank] is None:
-                _kill_group(pid, number)
+                signal_group(pid, number)
 
     def output(self) -> list[str]:
         return _prefixed(self._files)
