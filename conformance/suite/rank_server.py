@@ -12,6 +12,7 @@ Nothing here touches a device: a HIP runtime does not survive a fork, so each ra
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -143,6 +144,8 @@ def serve() -> int:
     start = time.perf_counter()
     for name in ("numpy", "torch", "torch.distributed", "conformance.suite.playing"):
         importlib.import_module(name)
+    # What torch is made of lives as long as the ranks do: no collection of theirs need look at it, nor copy its pages.
+    gc.freeze()
     server.answer({"ready": round(time.perf_counter() - start, 2)})
     server.serve()
     return 0
