@@ -92,14 +92,14 @@ class Registers:
 class Machine:
     """Executes assembly on one wave."""
 
-    def __init__(self, program: Path, assembler: Path) -> None:
-        self._program = program
+    def __init__(self, program: Path, assembler: Path, *arguments: str) -> None:
+        self._command = [program, *arguments]
         self._assembler = assembler
         self._assembled: dict[str, list[int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
-        self._process = subprocess.Popen([self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
     def __exit__(

@@ -321,6 +321,12 @@ class Decoder {
     if (bit(word, 15)) out_->flags |= kClamp;
     out_->output_modifier = static_cast<std::uint8_t>(bits(words_[1], 28, 27));
     out_->negate = static_cast<std::uint8_t>(bits(words_[1], 31, 29));
+    if (out_->opcode == Opcode::v_bitop3_b32) {
+      // What are modifiers elsewhere is a table of the function here.
+      out_->immediate = static_cast<std::uint32_t>(out_->output_modifier) << 6 |
+                        static_cast<std::uint32_t>(out_->absolute) << 3 | out_->negate;
+      out_->output_modifier = 0;
+    }
     drop_meaningless_signs();
     return true;
   }

@@ -70,10 +70,10 @@ void check(const Launch& launch) {
     throw LoadError("kernel " + kernel.name + ": a block of " + describe(launch.block) +
                     " threads is more than the kernel was compiled for (" +
                     std::to_string(kernel.maximum_block_size) + ")");
-  if (std::uint64_t{kernel.lds_size} + launch.dynamic_lds > kMostLds)
+  if (std::uint64_t{kernel.lds_size} + launch.dynamic_lds > most_lds())
     throw LoadError("kernel " + kernel.name + ": " + std::to_string(kernel.lds_size) + " + " +
-                    std::to_string(launch.dynamic_lds) +
-                    " bytes of LDS are more than the device has (65536)");
+                    std::to_string(launch.dynamic_lds) + " bytes of LDS are more than the device has (" +
+                    std::to_string(most_lds()) + ")");
 }
 
 std::uint32_t scratch_size_of(const Kernel& kernel) {

@@ -19,7 +19,9 @@ namespace virtual_rocm::engine {
 using Clock = std::chrono::steady_clock;
 
 /// LDS of a compute unit: no block can have more.
-inline constexpr std::uint32_t kMostLds = 64 * 1024;
+inline std::uint32_t most_lds() {
+  return device_architecture() == isa::Architecture::gfx950 ? 160 * 1024 : 64 * 1024;
+}
 
 struct LaunchState {
   /// Throws LoadError if the launch is impossible.

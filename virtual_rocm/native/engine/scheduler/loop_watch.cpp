@@ -41,7 +41,9 @@ void LoopWatch::begin(Wave& wave, const Operation* operation) {
   turns_left_ = kWatchedTurns << wave.watches;
   lds_changes_ = wave.block->lds_changes;
   vectors_ = std::min(kernel.vgpr_count, kAccumulatorsBegin);
-  accumulators_ = std::min(kernel.agpr_count, kVectorRegisters - kAccumulatorsBegin);
+  // What was allocated beyond the VGPRs, should the metadata not say how many AGPRs are used.
+  const std::uint32_t beyond = kernel.vgpr_count - std::min(kernel.vgpr_count, kernel.accumulator_offset);
+  accumulators_ = std::min(std::max(kernel.agpr_count, beyond), kVectorRegisters - kAccumulatorsBegin);
   registers_.resize((vectors_ + accumulators_) * kLanes);
   std::memcpy(registers_.data(), wave.vector, vectors_ * sizeof wave.vector[0]);
   std::memcpy(registers_.data() + vectors_ * kLanes, wave.vector[kAccumulatorsBegin],
