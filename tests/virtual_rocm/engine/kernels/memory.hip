@@ -127,6 +127,24 @@ KERNEL scratch_bytes(u32* out) {
   u32 word = *(volatile u32*)(own + 8);
   out[i] = word + own[(i * 7) & 63];
 }
+// Scratch is handed out in pieces of at least 16 rows: four rows at once that lie in two of them, wherever `own` begins; words
+// written before a barrier, which are there after it while other waves have used the rest.
+typedef u32 four_words __attribute__((ext_vector_type(4), aligned(4)));
+KERNEL scratch_across_pieces(u32* out) {
+  volatile u32 own[80];
+  u32 i = global_index();
+  own[3] = i;
+  own[71] = i * 3;
+  barrier();
+  for (u32 k = 4; k < 64; k += 4) *(volatile four_words*)(own + k) = four_words{i + k, i * k, k, i ^ k};
+  barrier();
+  u32 sum = own[3] * 5 + own[71];
+  for (u32 k = 4; k < 60; ++k) {
+    four_words four = *(volatile four_words*)(own + k);
+    sum = sum * 31 + (four.x ^ four.y * 3 ^ four.z * 5 ^ four.w * 7);
+  }
+  out[i] = sum;
+}
 
 // --- atomics ---------------------------------------------------------------------------------------------------------
 KERNEL atomics_u32(u32* cells, u32* old) {

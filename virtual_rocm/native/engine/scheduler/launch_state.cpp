@@ -2,6 +2,7 @@
 #include "engine/scheduler/launch_state.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace virtual_rocm::engine {
@@ -80,6 +81,12 @@ std::uint32_t scratch_size_of(const Kernel& kernel) {
   return (size + 3) / 4 * 4;
 }
 
+// Pieces as small as may be, so that a wave holds no more than it uses.
+std::uint32_t scratch_shift_of(std::uint32_t size) {
+  const std::uint32_t rows = (size / 4 + kScratchPieces - 1) / kScratchPieces;
+  return static_cast<std::uint32_t>(std::countr_zero(std::bit_ceil(std::max(rows, kSmallestScratchPiece))));
+}
+
 template <typename Value>
 void put(std::uint64_t base, std::uint32_t offset, Value value) {
   std::memcpy(reinterpret_cast<void*>(base + offset), &value, sizeof value);
@@ -123,6 +130,7 @@ LaunchState::LaunchState(Launch the_launch, std::uint64_t the_number, const Knob
       waves_in_block((threads_in_block + kLanes - 1) / kLanes),
       lds_size(launch.kernel->lds_size + launch.dynamic_lds),
       scratch_size(scratch_size_of(*launch.kernel)),
+      scratch_shift(scratch_shift_of(scratch_size)),
       total_blocks(launch.grid.count()),
       resident_target(std::max(1u, knobs.resident_blocks)),
       resident_most(knobs.resident_limit == 0 ? total_blocks
@@ -211,7 +219,6 @@ void LaunchState::start_block(BlockMemory& memory) {
   block->waves.clear();
   for (std::uint32_t index = 0; index < waves_in_block; ++index) {
     Wave* wave = memory.waves.take();
-    wave->scratch = nullptr;
     start_wave(*wave, *block, index);
     block->waves.push_back(wave);
   }
@@ -277,6 +284,7 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
   wave.lds = block.lds;
   wave.lds_size = lds_size;
   wave.scratch_size = scratch_size;
+  wave.scratch_shift = scratch_shift;
   wave.worker = nullptr;
   wave.polled_address = 0;
   wave.instructions = 0;
@@ -289,7 +297,7 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
 void LaunchState::release(Block& block, BlockMemory& memory) {
   for (Wave* wave : block.waves) {
     outcome.instructions += wave->instructions;
-    memory.buffers.give_back(wave->scratch, scratch_bytes());
+    detach_scratch(wave, memory);
     memory.waves.give_back(wave);
   }
   block.waves.clear();
