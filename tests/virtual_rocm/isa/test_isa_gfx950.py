@@ -2,6 +2,7 @@
 """What gfx950 has and gfx942 has not: words as LLVM 22 encodes them, its text of them, and what they do.
 
 No LLVM that knows gfx950 is needed: the words were made by `llvm-mc --mcpu=gfx950 --show-encoding`.
+Where there is one, it makes them again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy
 import pytest
-from machine import LANES, Disassembler, Machine, find_tool
+from machine import LANES, Disassembler, Machine, assemble, find_tool
 
 from tests.virtual_rocm.native_build import build
 
@@ -66,6 +67,11 @@ def bits(*values: float) -> list[int]:
 def test_prints_what_llvm_prints(disassembler: Disassembler, text: str) -> None:
     (line,) = disassembler.ours([WORDS[text]])
     assert (line.words, line.text) == (len(words(text)), text)
+
+
+def test_the_words_are_llvms() -> None:
+    assembled = assemble(find_tool("llvm-mc", "gfx950"), "\n".join(WORDS), processor="gfx950")
+    assert assembled == [word for text in WORDS for word in words(text)]
 
 
 @pytest.mark.parametrize("text", WORDS)
