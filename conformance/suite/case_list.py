@@ -158,7 +158,7 @@ _LIST = (
     Case("direct-cast", quant_type="fp8_direct_cast", tokens=((7, 5), (3, 6))),
     Case("direct-cast-four-ranks", quant_type="fp8_direct_cast", world_size=4, most_tokens=8, tokens=((3, 0, 2, 4),)),
     Case("blockwise", quant_type="fp8_blockwise", hidden=448, tokens=((7, 5), (3, 6))),
-    Case("fp4-blockwise", quant_type="fp4_blockwise", hidden=448, tokens=((7, 5), (3, 6))),
+    Case("fp4-blockwise", quant_type="fp4_blockwise", hidden=448, tokens=((7, 5), (3, 6)), architecture="gfx950"),
     # Many rounds.
     Case("many-rounds", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8),
     Case("no-barriers", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8, barriers=False, dirty=False),

@@ -34,12 +34,16 @@ void for_active_lanes(const Operation* operation, Wave* wave, Action&& action) {
 // Any function of three bits, as a table: bit 4a + 2b + c of `immediate`.
 const Operation* bit_operation(const Operation* operation, Wave* wave) {
   const u32 function = operation->instruction.immediate;
-  for_active_lanes<3>(operation, wave, [&](u32, u32 a, u32 b, u32 c) {
+  ModifiedOperands operands;
+  for (unsigned index = 0; index < 3; ++index) load_modified(*operation, *wave, index, operands);
+  for (unsigned lane = 0; lane < kLanes; ++lane) {
+    const u32 a = operands.source[0][lane], b = operands.source[1][lane], c = operands.source[2][lane];
     u32 result = 0;
     for (unsigned row = 0; row < 8; ++row)
       if (function >> row & 1) result |= (row & 4 ? a : ~a) & (row & 2 ? b : ~b) & (row & 1 ? c : ~c);
-    return result;
-  });
+    operands.result[lane] = result;
+  }
+  store_modified(*operation, *wave, operands);
   return operation + 1;
 }
 
@@ -185,7 +189,7 @@ void add_general(HandlerTable& table, Opcode opcode, unsigned sources, Handler h
 void add_gfx950(HandlerTable& table) {
   using enum Opcode;
   constexpr Rounding kSingle = Rounding::single;
-  add_general(table, v_bitop3_b32, 3, &bit_operation);
+  for (const Opcode opcode : {v_bitop3_b16, v_bitop3_b32}) add_general(table, opcode, 3, &bit_operation);
   table.add<pack_bfloat16>(v_cvt_pk_bf16_f32);
   table.add<pack_half, Rounding::wide>(v_cvt_pk_f16_f32);
   add_general(table, v_cvt_scalef32_pk_fp4_f32, 3, &fp4_from_floats);
