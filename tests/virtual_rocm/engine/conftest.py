@@ -24,13 +24,21 @@ def build_driver() -> Path:
     return build("test_engine_driver") / "bin" / "test_engine_driver"
 
 
-def find_clang() -> str:
-    """A clang that can compile for gfx942."""
-    for name in ("clang-19", "clang-20", "clang-18", "clang-17", "clang"):
+CLANGS = {
+    "gfx942": ("clang-19", "clang-20", "clang-18", "clang-17", "clang"),
+    "gfx950": ("clang-22", "clang-21", "clang-20"),
+}
+
+
+def find_clang(architecture: str = "gfx942") -> str:
+    """A clang that can compile for it."""
+    for name in CLANGS[architecture]:
         path = shutil.which(name)
         if path:
             return path
-    pytest.skip("no clang >= 17 on this machine: apt-get install clang-19 lld-19")
+    pytest.skip(
+        f"no clang for {architecture} on this machine: apt-get install one of {', '.join(CLANGS[architecture])}"
+    )
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Device:
     driver: Path
     clang: str
     folder: Path
+    architecture: str = "gfx942"
     compiled: dict[tuple[str, tuple[str, ...]], Path] = field(default_factory=dict)
 
     def compile(self, source: str, *flags: str) -> Path:
@@ -76,7 +85,7 @@ class Device:
             target = self.folder / f"{source}-{len(self.compiled)}.hsaco"
             subprocess.run(
                 [
-                    self.clang, "-x", "hip", "--offload-arch=gfx942", "--offload-device-only", "-nogpulib",
+                    self.clang, "-x", "hip", f"--offload-arch={self.architecture}", "--offload-device-only", "-nogpulib",
                     "-nogpuinc", "--no-gpu-bundle-output", "-O2", "-gline-tables-only", "-Wall", "-Werror",
                     *flags, FOLDER / "kernels" / f"{source}.hip", "-o", target,
                 ],
@@ -88,7 +97,7 @@ class Device:
     def run(self, source: str | Path, *commands: str, timeout: float = 60, **knobs: float | str | bool) -> Run:
         """Runs commands after loading a code object; knobs are VIRTUAL_ROCM_… variables in small letters."""
         path = source if isinstance(source, Path) else self.compile(source)
-        environment = dict(os.environ)
+        environment = {**os.environ, "VIRTUAL_ROCM_ARCHITECTURE": self.architecture}
         for name, value in knobs.items():
             text = str(int(value)) if isinstance(value, bool) else str(value)
             environment[f"VIRTUAL_ROCM_{name.upper()}"] = text
@@ -130,3 +139,9 @@ def parse(output: str) -> Run:
 def device(tmp_path_factory: pytest.TempPathFactory) -> Device:
     """The virtual device under test."""
     return Device(build_driver(), find_clang(), tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="session")
+def gfx950(tmp_path_factory: pytest.TempPathFactory) -> Device:
+    """The virtual device as a gfx950."""
+    return Device(build_driver(), find_clang("gfx950"), tmp_path_factory.mktemp("kernels"), "gfx950")

@@ -108,9 +108,30 @@ def check_dispatch(case, rank, op, output, received):
     return len(expected), problems
 
 
+FP4 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+# Half-way between two numbers, and whether that goes up: to the one whose code is even.
+FP4_HALF_WAY = [(0.25, False), (0.75, True), (1.25, False), (1.75, True), (2.5, False), (3.5, True), (5.0, False)]
+SCALE_BLOCKS = 56
+
+
+def through_fp4(rows):
+    """What is left of rows that travel in fp4: in each block divided by its largest over 6, rounded, and multiplied again."""
+    size = -(-rows.shape[1] // SCALE_BLOCKS)
+    parts = []
+    for block in rows.float().split(size, dim=1):
+        largest = block.abs().amax(dim=1, keepdim=True)
+        # Not `6.0 / largest`: torch takes the reciprocal and multiplies, which rounds twice and moves what lies half-way.
+        scaled = block * torch.where(largest > 0, torch.full_like(largest, 6.0) / largest, 0.0)
+        codes = sum((scaled.abs() >= at if up else scaled.abs() > at).long() for at, up in FP4_HALF_WAY)
+        parts.append(FP4[codes] * scaled.sign() * torch.where(largest > 0, largest / 6.0, 1.0))
+    return torch.cat(parts, dim=1)
+
+
 def check_combine(case, rank, output):
-    """Identity experts: input times the number of distinct destination ranks."""
+    """Identity experts: what travels of the input, times the number of distinct destination ranks."""
     rows, indices, _ = tokens_of(case, rank)
+    if case["quant_type"] == "fp4_blockwise" and len(rows):
+        rows = through_fp4(rows)
     copies = torch.tensor(
         [len(set((row // case["experts_per_rank"]).tolist())) for row in indices], dtype=torch.float32
     )

@@ -96,6 +96,22 @@ CASES = {
     ],
 }
 
+# What only a gfx950 has, of releases from 1.2.2 on.
+GFX950_CASES = {
+    2: [
+        {"name": "W2 bf16 H64 k1", "hidden": 64, "topk": 1},
+        {"name": "W2 fp4_blockwise H448 k2", "hidden": 448, "quant_type": "fp4_blockwise"},
+        {
+            "name": "W2 fp4_blockwise H7168 k8",
+            "hidden": 7168,
+            "topk": 8,
+            "tokens": 16,
+            "experts_per_rank": 16,
+            "quant_type": "fp4_blockwise",
+        },
+    ],
+}
+
 OVERFLOW = {
     "name": "overflow: 32 tokens for rank 0, capacity 24",
     "hidden": 64,
@@ -105,16 +121,16 @@ OVERFLOW = {
 }
 
 
-def settings(folder, python, cache):
+def settings(folder, python, cache, architecture):
     """What MORI wants to be told on a machine with no GPU."""
-    environment = prepare([folder]).apply_to(
+    environment = prepare([folder], architecture=architecture).apply_to(
         {name: value for name, value in os.environ.items() if not name.startswith("MORI_")}
         | {"PYTHONPATH": str(folder)}
     )
     return {
         **environment,
         "MORI_DISABLE_TOPO": "1",
-        "MORI_GPU_ARCHS": "gfx942",
+        "MORI_GPU_ARCHS": architecture,
         "MORI_SHMEM_HEAP_SIZE": "1G",
         "MORI_DISABLE_ROCM_SDK": "1",
         "MORI_JIT_CACHE_DIR": str(cache),
@@ -169,10 +185,14 @@ def told(lines):
 def play(name, python, folder, options):
     """The cases on one wheel, printed as rows of a table; whether all went as they must."""
     good = True
-    environment = settings(folder.resolve(), python, options.cache.resolve() / name)
+    environment = settings(folder.resolve(), python, options.cache.resolve() / name, options.architecture)
     if options.overflow:
         environment["MORI_SHMEM_MODE"] = "ISOLATION"
-    worlds = [(2, [OVERFLOW])] if options.overflow else [(int(w), CASES[int(w)]) for w in options.worlds.split(",")]
+    worlds = [(int(world), CASES[int(world)]) for world in options.worlds.split(",")]
+    if options.overflow:
+        worlds = [(2, [OVERFLOW])]
+    elif options.architecture == "gfx950":
+        worlds = list(GFX950_CASES.items())
     for world, cases in worlds:
         result, observations, others = launch(python, folder, world, cases, environment, options.deadline)
         report = told(others) if options.overflow else others[-30:]
@@ -198,6 +218,9 @@ def add_options(parser):
     parser.add_argument("--deadline", type=float, default=600)
     parser.add_argument("--cache", type=Path, default=Path("build") / "wheel-kernels")
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--architecture", default="gfx942", choices=("gfx942", "gfx950"), help="gfx950: what only that has"
+    )
     parser.add_argument("--overflow", action="store_true", help="the overflow case instead of the round trips")
 
 
