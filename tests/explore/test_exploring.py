@@ -166,6 +166,17 @@ def _regression(name: str) -> Regression:
     )
 
 
+def test_outcomes_are_in_the_order_of_releases_whatever_was_played_first() -> None:
+    labels = ("1.2.3.post1@cp310", "1.1.1@cp310", "1.2.3@cp310", "1.2.5.dev20261026@cp310", "1.2.4@cp310")
+    regression = _regression("one")
+    for label in labels:
+        version = label.partition("@")[0]
+        wheel = Wheel("amd-mori", version, "cp310-cp310-manylinux_2_35_x86_64", "0" * 64, 1, "")
+        regression = regression.with_outcome(wheel, "crash")
+    ordered = ("1.1.1@cp310", "1.2.3@cp310", "1.2.3.post1@cp310", "1.2.4@cp310", "1.2.5.dev20261026@cp310")
+    assert tuple(regression.outcomes) == regression.affected == ordered
+
+
 def test_regressions_are_the_same_after_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "regressions.toml"
     written = (_regression("one"), _regression("two"))
