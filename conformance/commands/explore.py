@@ -15,7 +15,7 @@ from typing import Any
 
 from conformance.commands.output import print_json
 from conformance.explore.assessment import Judgement
-from conformance.explore.dimensions import ExplorationError, space_for
+from conformance.explore.dimensions import ExplorationError, offered, space_for
 from conformance.explore.exploring import Explorer, Finding, Planned, Played, plan_schedules, plan_trials
 from conformance.explore.journal import ExploredJournal
 from conformance.explore.lane import Unpacked, wheel_lanes
@@ -240,6 +240,9 @@ def replay(asked: Asked, name: str) -> int:
         with Player(lane, deadline=asked.deadline, launcher_path=project_folder()) as player:
             explorer = Explorer(player, chosen.wheel.version, chosen.wheel.label)
             for key, (trial, regression) in trials.items():
+                if not offered(trial.case, chosen.wheel.version):
+                    _say(f"{key} on {chosen.wheel.label}: not played, the release has no such kernel")
+                    continue
                 ((_, assessment),) = explorer.judge([trial])
                 outcome = "right" if assessment.judgement is Judgement.RIGHT else str(assessment.symptom)
                 expected = None if regression is None else regression.outcomes.get(chosen.wheel.label)

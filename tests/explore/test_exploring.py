@@ -13,7 +13,7 @@ import pytest
 
 from conformance.errors import ResultsError
 from conformance.explore.assessment import Judgement, Symptom
-from conformance.explore.dimensions import ExplorationError, space_for
+from conformance.explore.dimensions import ExplorationError, offered, space_for
 from conformance.explore.exploring import Explorer, Planned, Played, plan_schedules, plan_trials
 from conformance.explore.journal import ExploredJournal, read_journals
 from conformance.explore.known import REFERENCE_RELEASE
@@ -157,6 +157,23 @@ def test_failures_are_the_same_if_they_show_something_in_common(first: Symptom, 
 def test_a_kernel_type_that_a_release_lacks_is_told(kernel_type: str, version: str, words: str) -> None:
     with pytest.raises(ExplorationError, match=words):
         space_for(kernel_type, version)
+
+
+@pytest.mark.parametrize(
+    ("kernel_type", "quant_type", "version", "expected"),
+    [
+        ("IntraNodeLL", "none", "1.1.1", False),
+        ("IntraNodeLL", "none", "1.2.0", True),
+        ("IntraNodeLL", "fp8_blockwise", "1.2.0", True),
+        ("AsyncLL", "fp8_blockwise", "1.2.1", False),
+        ("AsyncLL", "fp8_blockwise", "1.2.2", True),
+        ("InterNode", "none", "1.1.1", True),
+    ],
+)
+def test_a_trial_is_not_replayed_on_releases_that_have_no_such_kernel(
+    kernel_type: str, quant_type: str, version: str, expected: bool
+) -> None:
+    assert offered(Case("a", tokens=((1, 0),), kernel_type=kernel_type, quant_type=quant_type), version) is expected
 
 
 def _regression(name: str) -> Regression:
