@@ -7,6 +7,7 @@ The implementations are those of conformance/suite/reference; ranks need torch (
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,9 @@ from conformance.explore.regressions import Regression, identity_of, read_regres
 from conformance.explore.schedules import make_schedule
 from conformance.suite.cases import Case
 from conformance.suite.lanes import plain_lane
+from conformance.suite.launch import Outcome
 from conformance.wheels import Wheel
+from tests.explore.test_assessment import finished
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 # The quick budget: as many situations of the covering array for each implementation.
@@ -126,6 +129,32 @@ def test_late_ranks_are_right_on_a_correct_implementation() -> None:
     with Player(plain_lane(PYTHON), deadline=60) as player:
         explorer = Explorer(player, REFERENCE_RELEASE, REFERENCE_RELEASE)
         assert {item.assessment.judgement for item in explorer.explore(plan)} <= {Judgement.RIGHT, Judgement.KNOWN}
+
+
+class _OnceBroken(Player):
+    """An implementation that fails on each case the first time only, as what was written outside may show or not."""
+
+    def __init__(self) -> None:
+        super().__init__(plain_lane())
+        self._seen: set[Case] = set()
+
+    def play(self, trials: Sequence[Trial]) -> Generator[tuple[int, Outcome], None, None]:
+        for number, trial in enumerate(trials):
+            case = trial.case
+            again = case in self._seen
+            self._seen.add(case)
+            yield number, finished(case) if again else Outcome(case, "crash", "rank 0: exit code 1", {}, (), "")
+
+
+def test_what_does_not_fail_again_once_it_is_small_is_told_as_it_was_seen() -> None:
+    case = Case("wide", tokens=((3, 5),), rounds=1, dirty=False, hidden=16)
+    explorer = Explorer(_OnceBroken(), "1.2.4", "1.2.4@cp310")
+    (seen,) = explorer.explore([Planned(0, {}, Trial(case))])
+    explorer = Explorer(_OnceBroken(), "1.2.4", "1.2.4@cp310")
+    (finding,) = explorer.minimise([seen], most=30)
+    assert not finding.repeats
+    assert finding.smallest == seen.planned.trial
+    assert finding.assessment == seen.assessment
 
 
 def test_a_schedule_comes_from_its_number() -> None:
