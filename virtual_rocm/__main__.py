@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import __version__
+from .architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE, checked_architecture
 from .coverage import coverage_command
 from .doctor import doctor
 from .environment import VirtualEnvironment, prepare, site_packages_of
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("doctor", help="say what is missing on this machine, and the command that gets it")
     check.add_argument("--fix", action="store_true", help="run that command")
+    _add_architecture(check)
     return parser
 
 
@@ -71,7 +73,16 @@ def _add_roots(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the program's packages are installed (default: where its Python looks); may be repeated",
     )
+    _add_architecture(parser)
     parser.add_argument("--no-torch-bridge", action="store_true", help='do not answer torch\'s device "cuda"')
+
+
+def _add_architecture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--architecture",
+        choices=list(ARCHITECTURES),
+        help=f"what the virtual GPU is (default: VIRTUAL_ROCM_ARCHITECTURE, else {DEFAULT_ARCHITECTURE})",
+    )
 
 
 def _python_of(command: Sequence[str]) -> str:
@@ -84,7 +95,8 @@ def _python_of(command: Sequence[str]) -> str:
 
 def _prepare(arguments: argparse.Namespace, command: Sequence[str]) -> VirtualEnvironment:
     roots = [Path(folder) for folder in arguments.packages] or site_packages_of(_python_of(command))
-    environment = prepare(roots, torch_bridge=not arguments.no_torch_bridge)
+    architecture = checked_architecture(arguments.architecture)
+    environment = prepare(roots, torch_bridge=not arguments.no_torch_bridge, architecture=architecture)
     if environment.plan.too_new:
         print(
             f"virtual_rocm: the packages want {', '.join(environment.plan.too_new)}, newer than this system's: "
@@ -132,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "doctor":
-            return doctor(fix=arguments.fix)
+            return doctor(fix=arguments.fix, architecture=arguments.architecture)
         if arguments.command == "coverage":
             sys.stdout.write(coverage_command(arguments.folders, source=arguments.source, as_json=arguments.json))
             return 0

@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .architectures import ARCHITECTURES, DEFAULT_ARCHITECTURE, checked_architecture, compiler_for, debian_packages
+from .compiler.toolchain import find_rocm_hipcc
 from .environment import RUNTIME_LIBRARIES, cache_folder, runtime_folder
 from .errors import SetupError, VirtualRocmError
 from .stubs import find_c_compiler
 
-# Package names by package manager: what brings clang with its AMDGPU target, and lld.
+# What brings clang with its AMDGPU target, and lld. Where packages name no release, they bring a new one.
 _COMPILER_PACKAGES = {
-    "apt-get": ("install", "-y", "clang-19", "lld-19"),
+    "apt-get": ("install", "-y"),
     "dnf": ("install", "-y", "clang", "lld"),
     "zypper": ("install", "-y", "clang", "lld"),
     "pacman": ("-S", "--noconfirm", "clang", "lld"),
@@ -71,16 +73,15 @@ def _native() -> Finding:
     return Finding("native libraries", True, f"{', '.join(RUNTIME_LIBRARIES)} in {folder}")
 
 
-def _device_compiler() -> Finding:
-    from .compiler.toolchain import find_rocm_hipcc, find_toolchain
-
-    if real := find_rocm_hipcc():
-        return Finding("device compiler", True, f"ROCm's own, {real}")
+def _device_compiler(architecture: str = DEFAULT_ARCHITECTURE) -> Finding:
+    subject = "device compiler" + ("" if architecture == DEFAULT_ARCHITECTURE else f" for {architecture}")
     try:
-        toolchain = find_toolchain()
+        toolchain = compiler_for(architecture)
     except VirtualRocmError as error:
-        return Finding("device compiler", False, str(error), _install_compiler())
-    return Finding("device compiler", True, f"clang {toolchain.version}, {toolchain.clang}")
+        return Finding(subject, False, str(error), _install_compiler(architecture))
+    if toolchain is None:
+        return Finding(subject, True, f"ROCm's own, {find_rocm_hipcc()}")
+    return Finding(subject, True, f"clang {toolchain.version}, {toolchain.clang}")
 
 
 def _stub_compiler() -> Finding:
@@ -135,10 +136,11 @@ def _device_memory() -> Finding:
     return Finding("device memory", False, f"cannot be shared between processes:\n{result.stderr.strip()}")
 
 
-def _install_compiler() -> tuple[str, ...]:
+def _install_compiler(architecture: str = DEFAULT_ARCHITECTURE) -> tuple[str, ...]:
     for manager, arguments in _COMPILER_PACKAGES.items():
         if path := shutil.which(manager):
-            return (*_as_root(), path, *arguments)
+            named = debian_packages(architecture) if manager == "apt-get" else ()
+            return (*_as_root(), path, *arguments, *named)
     return ()
 
 
@@ -157,15 +159,24 @@ _CHECKS: tuple[Callable[[], Finding], ...] = (
 )
 
 
-def examine() -> list[Finding]:
+def examine(architecture: str = DEFAULT_ARCHITECTURE) -> list[Finding]:
     """Look at everything, in an order in which the first failure is likely the cause of later ones."""
-    return [check() for check in _CHECKS]
+    findings = [check() for check in _CHECKS]
+    if architecture != DEFAULT_ARCHITECTURE:
+        findings.append(_device_compiler(architecture))
+    return findings
 
 
-def doctor(*, fix: bool = False) -> int:
-    """Print the findings; with `fix`, run the commands that mend them and look again. 0 if nothing is missing."""
-    findings = examine()
+def doctor(*, fix: bool = False, architecture: str | None = None) -> int:
+    """Print the findings; with `fix`, run the commands that mend them and look again. 0 if nothing is missing.
+
+    Args:
+        architecture: what the virtual GPU shall be. What only another one needs is named, but is not missing.
+    """
+    architecture = checked_architecture(architecture)
+    findings = examine(architecture)
     _print(findings)
+    _print_other_architectures(architecture)
     commands = list(dict.fromkeys(finding.fix for finding in findings if not finding.ok and finding.fix))
     if not commands:
         return 0 if all(finding.ok for finding in findings) else 1
@@ -176,7 +187,7 @@ def doctor(*, fix: bool = False) -> int:
     for command in commands:
         if not _run(command):
             return 1
-    findings = examine()
+    findings = examine(architecture)
     _print(findings)
     return 0 if all(finding.ok for finding in findings) else 1
 
@@ -196,3 +207,17 @@ def _run(command: Sequence[str]) -> bool:
 def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         print(f"{'ok     ' if finding.ok else 'MISSING'}  {finding.subject}: {finding.detail}")
+
+
+def _print_other_architectures(architecture: str) -> None:
+    for other in ARCHITECTURES:
+        if other in (architecture, DEFAULT_ARCHITECTURE):
+            continue
+        finding = _device_compiler(other)
+        if finding.ok:
+            print(f"ok       {finding.subject}: {finding.detail}")
+        else:
+            print(
+                f"ok       {finding.subject}: none, needed where the virtual GPU is to be a {other}: {finding.detail}; "
+                f"`python -m virtual_rocm doctor --architecture {other} --fix` gets it"
+            )

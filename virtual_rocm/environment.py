@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import __version__
+from .architectures import DEFAULT_ARCHITECTURE, architecture_variables
 from .errors import SetupError
 from .libraries import LibraryPlan, find_consumers, plan_libraries
 from .rocm_tree import build_rocm_tree
@@ -46,6 +47,8 @@ class VirtualEnvironment:
                 merged[name] = f"{value}:{merged[name]}"
             elif name == "LD_PRELOAD" and merged.get(name):
                 merged[name] = f"{value} {merged[name]}"
+            elif name == "VIRTUAL_ROCM_ARCHITECTURE":
+                merged[name] = value  # the command line's goes before the caller's, see `checked_architecture`
             else:
                 merged.setdefault(name, value)
         return merged
@@ -86,7 +89,9 @@ def site_packages_of(python: str) -> list[Path]:
     return [Path(path) for path in json.loads(result.stdout)]
 
 
-def prepare(package_roots: Sequence[Path], *, torch_bridge: bool = True) -> VirtualEnvironment:
+def prepare(
+    package_roots: Sequence[Path], *, torch_bridge: bool = True, architecture: str = DEFAULT_ARCHITECTURE
+) -> VirtualEnvironment:
     """Set up for the packages in `package_roots`; what an earlier call made is used again.
 
     Safe to call from several processes at once: a set-up is made aside and appears by a rename.
@@ -112,7 +117,7 @@ def prepare(package_roots: Sequence[Path], *, torch_bridge: bool = True) -> Virt
         libraries=root / "lib",
         rocm=root / "rocm",
         plan=plan,
-        variables=_variables(root, plan, torch_bridge),
+        variables={**_variables(root, plan, torch_bridge), **architecture_variables(architecture)},
     )
 
 

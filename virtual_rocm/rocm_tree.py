@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 from pathlib import Path
 
-ARCHITECTURE = "gfx942"
+from .architectures import DEFAULT_ARCHITECTURE
+from .compiler.errors import ToolMissing
+from .compiler.toolchain import find_toolchain
+
 ROCM_VERSION = "7.2.0"
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -16,8 +20,14 @@ _LLVM_TOOLS = ("clang", "clang++", "lld", "ld.lld", "llvm-link", "opt", "llc", "
 
 
 def find_llvm_tool(name: str) -> str | None:
-    """The newest LLVM tool of that name on this machine (clang-19, or clang), at least of version 17."""
-    for version in range(30, 16, -1):
+    """The LLVM tool of that name (clang-19, or clang) of the compiler's release, else the newest from 17 on.
+
+    Tools of one release read what that release has written: a newer one may be on the machine for another purpose.
+    """
+    versions = list(range(30, 16, -1))
+    with contextlib.suppress(ToolMissing):
+        versions.insert(0, find_toolchain().release)
+    for version in versions:
         if path := shutil.which(f"{name}-{version}"):
             return path
     return shutil.which(name)
@@ -51,8 +61,9 @@ def build_rocm_tree(root: Path, libraries: Path) -> None:
         root / "bin" / "hipcc",
         f'unset LD_PRELOAD\nPYTHONPATH="{_PACKAGE.parent}" exec "{sys.executable}" -m virtual_rocm.compiler "$@"\n',
     )
-    _script(root / "bin" / "rocm_agent_enumerator", f"echo gfx000\necho {ARCHITECTURE}\n")
-    _script(root / "bin" / "rocminfo", f'echo "  Name:                    {ARCHITECTURE}"\n')
+    named = f"${{VIRTUAL_ROCM_ARCHITECTURE:-{DEFAULT_ARCHITECTURE}}}"
+    _script(root / "bin" / "rocm_agent_enumerator", f'echo gfx000\necho "{named}"\n')
+    _script(root / "bin" / "rocminfo", f'echo "  Name:                    {named}"\n')
 
 
 def _script(path: Path, body: str) -> None:

@@ -7,13 +7,14 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conformance.catalogue import DEPTHS, KERNEL_TYPES, Depth, aspects, load_catalogue
 from conformance.suite.case_list import CASES
+from conformance.suite.cases import Case
 from conformance.suite.judges import CHECKS, cases_of, judge
-from conformance.suite.lanes import Lane, plain_lane, virtual_lane
+from conformance.suite.lanes import Lane, device_variables, plain_lane, virtual_lane
 from conformance.suite.launch import Job, Outcome, run_jobs
 from conformance.suite.nodes import Follower, FollowError
 from conformance.suite.variants import case_named
@@ -72,6 +73,12 @@ def _lane(arguments: argparse.Namespace) -> Lane:
     )
 
 
+def _device(arguments: argparse.Namespace, case: Case) -> Mapping[str, str]:
+    if arguments.lane != "virtual":
+        return {}
+    return device_variables(case.architecture, tuple(arguments.packages), arguments.launcher)
+
+
 def _say(outcome: Outcome) -> None:
     print(
         f"  {time.monotonic() - _BEGUN:6.1f} s  {outcome.case.name}: {outcome.kind}: {outcome.message}",
@@ -106,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> int:
     outcomes = {
         outcome.case.name: outcome
         for outcome in run_jobs(
-            [Job(case_named(name), variables) for name in names],
+            [Job(case, variables, _device(arguments, case)) for case in map(case_named, names)],
             _lane(arguments),
             deadline=arguments.deadline,
             report=_say,

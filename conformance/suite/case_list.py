@@ -59,6 +59,15 @@ _LIST = (
     Case("one-sender", tokens=((8, 0), (0, 8))),
     Case("nobody", tokens=((0, 0), (5, 5), (0, 0)), rounds=3),
     Case("full", tokens=((16, 16),), top_k=8, pattern="uniform"),
+    # 4 experts on each of 4 ranks: now and then the ninth is a token's only one on its rank.
+    Case(
+        "nine-experts",
+        world_size=4,
+        top_k=9,
+        most_tokens=16,
+        tokens=((16, 16, 16, 16), (9, 0, 16, 7)),
+        pattern="uniform",
+    ),
     Case("three-tokens-four-ranks", world_size=4, tokens=((3, 0, 2, 4), (0, 5, 1, 1)), most_tokens=8),
     Case("float32", dtype="float32", tokens=((7, 5), (3, 6))),
     Case("fp8", dtype="float8_e4m3fnuz", tokens=((7, 5), (3, 6)), scale_dim=2, scale_type_size=4),
@@ -158,7 +167,7 @@ _LIST = (
     Case("direct-cast", quant_type="fp8_direct_cast", tokens=((7, 5), (3, 6))),
     Case("direct-cast-four-ranks", quant_type="fp8_direct_cast", world_size=4, most_tokens=8, tokens=((3, 0, 2, 4),)),
     Case("blockwise", quant_type="fp8_blockwise", hidden=448, tokens=((7, 5), (3, 6))),
-    Case("fp4-blockwise", quant_type="fp4_blockwise", hidden=448, tokens=((7, 5), (3, 6))),
+    Case("fp4-blockwise", quant_type="fp4_blockwise", hidden=448, tokens=((7, 5), (3, 6)), architecture="gfx950"),
     # Many rounds.
     Case("many-rounds", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8),
     Case("no-barriers", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8, barriers=False, dirty=False),

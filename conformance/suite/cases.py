@@ -78,6 +78,7 @@ class Case:
         barriers: ranks meet between steps. Without, a rank goes on as soon as its own call is through.
         overlap: between the halves of a send and a receive ranks take different times, launch other work, and overwrite what
             they sent.
+        architecture: the GPU that the case is about, where only one has what it needs: a virtual GPU becomes it. "": any.
         second_op: the op of `dispatch_combine_v2`, with its HIP back end.
         count_experts: dispatch also counts received rows by local expert.
         dirty: fill the output views between rounds.
@@ -116,6 +117,7 @@ class Case:
     barriers: bool = True
     overlap: bool = False
     count_experts: bool = False
+    architecture: str = ""
     second_op: bool = False
     dirty: bool = True
     alone: bool = False

@@ -62,6 +62,7 @@ LACKING = (
     "NotImplementedError",
     "unexpected keyword argument",
     "combine currently only supports",
+    "Quant currently only supports",
     "combine only supports",
     "has no attribute 'float4_e2m1fn_x2'",
     "KeyError: torch.float4_e2m1fn_x2",

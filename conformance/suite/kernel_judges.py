@@ -17,6 +17,7 @@ for _requirement, _cases, _kinds, _good in (
     ("DSP-12", ("scales-56x1", "scales-32x4"), _BOTH, "every row has its token's scales"),
     ("DSP-13", ("hidden-below",), _BOTH, "64 of 128 columns arrive and combine like 64 of 64"),
     ("DSP-14", ("expert-counts",), ("expert_count", *DISPATCH_KINDS), "received slots are counted by local expert"),
+    ("DSP-15", ("nine-experts",), _BOTH, "all nine experts of every token were reached, and their sums are right"),
     (
         "CMB-7",
         ("direct-cast", "direct-cast-four-ranks"),

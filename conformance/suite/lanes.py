@@ -24,6 +24,7 @@ __all__ = [
     "LaneError",
     "Torchrun",
     "device_compiler_digest",
+    "device_variables",
     "plain_lane",
     "rocm_lane",
     "virtual_lane",
@@ -128,13 +129,20 @@ class VirtualVariables:
 
 
 @lru_cache(maxsize=32)
-def virtual_variables(packages: tuple[Path, ...], launcher_path: Path | None = None) -> VirtualVariables:
+def virtual_variables(
+    packages: tuple[Path, ...], launcher_path: Path | None = None, architecture: str = ""
+) -> VirtualVariables:
     """Ask `python -m virtual_rocm environment`, its one entry for programs that are started in another way.
 
+    Args:
+        architecture: what the virtual GPU is to be; "" for what it usually is.
+
     Raises:
-        LaneError: it is not installed, or its native part is not built.
+        LaneError: it is not installed, its native part is not built, or no compiler here knows that architecture.
     """
     command = [sys.executable, "-m", "virtual_rocm", "environment"]
+    if architecture:
+        command += ["--architecture", architecture]
     for folder in packages:
         command += ["--packages", str(folder)]
     environment = dict(os.environ)
@@ -145,6 +153,9 @@ def virtual_variables(packages: tuple[Path, ...], launcher_path: Path | None = N
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LaneError(f"virtual_rocm does not answer: {error}") from error
     said = done.stderr.strip().splitlines()
+    if done.returncode and architecture:
+        text = said[-1].removeprefix("virtual_rocm: ") if said else f"exit code {done.returncode}"
+        raise LaneError(f"{text}; `python -m virtual_rocm doctor --architecture {architecture} --fix` gets it")
     if done.returncode:
         raise LaneError(
             f"lane virtual: {said[-1] if said else f'exit code {done.returncode}'}; `pip install ./virtual_rocm` builds and "
@@ -156,6 +167,22 @@ def virtual_variables(packages: tuple[Path, ...], launcher_path: Path | None = N
         variables[name] = "".join(shlex.split(value))
     too_new = next((line for line in said if _TOO_NEW in line), "")
     return VirtualVariables(variables, too_new.removeprefix("virtual_rocm: "))
+
+
+def device_variables(
+    architecture: str, packages: tuple[Path, ...], launcher_path: Path | None = None
+) -> dict[str, str]:
+    """For ranks from their start: the virtual GPU is of that architecture. None for "".
+
+    Raises:
+        LaneError: no compiler for it is here.
+    """
+    if not architecture:
+        return {}
+    usual = virtual_variables(packages, launcher_path).variables
+    found = virtual_variables(packages, launcher_path, architecture).variables
+    changed = {name: value for name, value in found.items() if usual.get(name) != value}
+    return {**changed, "MORI_GPU_ARCHS": architecture}
 
 
 @lru_cache(maxsize=4)

@@ -24,6 +24,7 @@ from conformance.suite.lanes import (
     LaneError,
     Torchrun,
     device_compiler_digest,
+    device_variables,
     rocm_lane,
     virtual_lane,
     virtual_variables,
@@ -104,6 +105,7 @@ class Measurement:
         self._playing: Generator[tuple[int, Outcome], None, None] | None = None
         self._unmeasurable: Finding | None = None
         self._gpus = 0  # of one machine; none where there is no need to count
+        self._packages: tuple[Path, ...] = ()  # of the wheel, where the device is virtual
 
     def record(self, requirement: str, kernel_type: str = "") -> Record:
         """The verdict on one requirement and kernel type, measured now if it is not known; on disk when this returns.
@@ -154,11 +156,20 @@ class Measurement:
     def _start(self) -> Generator[tuple[int, Outcome], None, None]:
         lane = self._lane()
         pending = [item for item in self._aspects.values() if self._journal.known(*item.key) is None]
-        names = [name for name in cases_for(pending, self.wheel, self.lane) if not self._unplayable(case_named(name))]
-        return play_jobs([Job(case_named(name), {}) for name in names], lane, deadline=self._setup.deadline)
+        cases = [case_named(name) for name in cases_for(pending, self.wheel, self.lane)]
+        jobs = [Job(case, {}, self._device(case)) for case in cases if not self._unplayable(case)]
+        return play_jobs(jobs, lane, deadline=self._setup.deadline)
 
     def _unplayable(self, case: Case) -> str:
+        try:
+            self._device(case)
+        except LaneError as error:
+            return str(error)
         return unplayable(case, self._gpus, self._setup.torchrun.nodes if self._setup.torchrun else 1)
+
+    def _device(self, case: Case) -> Mapping[str, str]:
+        """What makes the device the GPU that the case is about, where it can be another."""
+        return device_variables(case.architecture, self._packages, project_folder()) if self.lane == "virtual" else {}
 
     def _lane(self) -> Lane:
         """The lane with this wheel in it, tried out.
@@ -188,15 +199,16 @@ class Measurement:
         return lane
 
     def _virtual(self, environment: RankEnvironment) -> Lane:
+        self._packages = (environment.packages,)
         try:
             # The wheel's own folder only: torch is answered by a bridge.
-            too_new = virtual_variables((environment.packages,), project_folder()).too_new
+            too_new = virtual_variables(self._packages, project_folder()).too_new
             if too_new:
                 text = f"{too_new}; run it on a newer system (Ubuntu 24.04, Debian 13)"
                 raise _Unmeasurable(Finding(Verdict.NOT_RUN, text))
             lane = virtual_lane(
                 str(environment.python),
-                packages=(environment.packages,),
+                packages=self._packages,
                 launcher_path=project_folder(),
                 jit_cache=environment.jit_cache / device_compiler_digest(project_folder()),
                 torchrun=self._setup.torchrun,

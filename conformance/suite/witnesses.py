@@ -106,6 +106,7 @@ WITNESSES: dict[str, str] = {
     "copies-the-first-scales-only": "DSP-12",
     "strides-by-the-configured-hidden-size": "DSP-13",
     "counts-tokens-not-slots": "DSP-14",
+    "forgets-the-ninth-expert": "DSP-15",
     "truncates-in-the-cast": "CMB-7",
     "forgets-the-block-scale": "CMB-8",
     "takes-fp4-for-an-integer": "CMB-9",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from conformance.matrix import Lane, Matrix, NightlyRule
 from conformance.run import select_requirements
 from conformance.suite import measuring
 from conformance.suite.lanes import Lane as RankLane
+from conformance.suite.lanes import LaneError, device_variables
 from conformance.suite.measuring import Measurement, Setup
 from conformance.suite.rocm import find_gpus
 from conformance.verdicts import Record, Verdict
@@ -171,3 +173,39 @@ def test_what_a_requirement_does_not_speak_about_starts_nothing(tmp_path: Path) 
 def test_what_ranks_say_names_no_folder_of_this_machine(line: str, told: str) -> None:
     lane = RankLane("virtual", "python", (Path("/c/wheel"),), {"MORI_JIT_CACHE_DIR": "/c/kernels"})
     assert lane.readable(line) == told
+
+
+def test_a_case_about_another_gpu_gets_it_from_the_virtual_lane() -> None:
+    try:
+        found = device_variables("gfx950", (), PROJECT)
+    except LaneError as error:
+        pytest.skip(str(error))
+    assert (found["VIRTUAL_ROCM_ARCHITECTURE"], found["MORI_GPU_ARCHS"]) == ("gfx950", "gfx950")
+    assert set(found) <= {"VIRTUAL_ROCM_ARCHITECTURE", "VIRTUAL_ROCM_CLANG", "MORI_GPU_ARCHS"}
+    assert device_variables("", (), PROJECT) == {}
+
+
+def test_a_case_about_a_gpu_that_no_compiler_here_knows_is_not_run_with_the_remedy(tmp_path: Path) -> None:
+    """A real one: clang of LLVM 19 does not know gfx950."""
+    clang = shutil.which("clang-19")
+    if clang is None:
+        pytest.skip("no clang-19 on this machine")
+    program = (
+        "from pathlib import Path\n"
+        "from conformance.suite.lanes import LaneError, device_variables\n"
+        "try:\n"
+        f"    device_variables('gfx950', (), Path({str(PROJECT)!r}))\n"
+        "except LaneError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "VIRTUAL_ROCM_CLANG": clang, "VIRTUAL_ROCM_REAL_HIPCC": "", "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "not built" in done.stdout:
+        pytest.skip(done.stdout)
+    assert "gfx950 needs 20 or newer" in done.stdout
+    assert "`python -m virtual_rocm doctor --architecture gfx950 --fix` gets it" in done.stdout

@@ -90,3 +90,11 @@ def test_waves_wait_for_lds_as_long_as_somebody_can_write_it(device: Device, gen
     )
     assert [ending.kind for ending in run.endings] == ["completed", "completed"], run.output
     assert run.words() == [1] * 256
+
+
+def test_a_word_of_lds_that_is_read_by_lane_is_waited_for(device: Device) -> None:
+    run = device.run(
+        "scheduling", "buffer out 512", "launch wait_for_lds_by_lane 1 128 0 @out", "wait", "read out 0 512"
+    )
+    assert run.endings[0].completed, run.output
+    assert run.words() == [1] * 128

@@ -288,6 +288,25 @@ def test_bytes_of_private_memory_make_up_its_words(device: Device) -> None:
     assert run.words() == [expected(thread) for thread in range(128)]
 
 
+def test_private_memory_is_whole_across_the_pieces_in_which_waves_get_it(device: Device) -> None:
+    run = device.run(
+        "memory", "buffer out 2048", "launch scratch_across_pieces 2 256 0 @out", "wait", "read out 0 2048"
+    )
+    assert run.endings[0].completed, run.output
+
+    def expected(thread: int) -> int:
+        own = [0] * 80
+        for k in range(4, 64, 4):
+            own[k : k + 4] = [thread + k, thread * k, k, thread ^ k]
+        total = thread * 5 + thread * 3
+        for k in range(4, 60):
+            x, y, z, w = own[k : k + 4]
+            total = total * 31 + (x ^ y * 3 ^ z * 5 ^ w * 7)
+        return total & 0xFFFFFFFF
+
+    assert run.words() == [expected(thread) for thread in range(512)]
+
+
 def test_32_bit_atomics(device: Device) -> None:
     run = device.run(
         "memory",

@@ -31,6 +31,8 @@ void print_table() {
 
 int main(int count, char** arguments) {
   const bool fixed = count > 1 && std::strcmp(arguments[1], "--fixed") == 0;
+  const auto architecture = count > 2 && std::strcmp(arguments[2], "gfx950") == 0 ? isa::Architecture::gfx950
+                                                                                  : isa::Architecture::gfx942;
   if (count > 1 && std::strcmp(arguments[1], "--table") == 0) {
     print_table();
     return 0;
@@ -44,7 +46,7 @@ int main(int count, char** arguments) {
     const auto instruction = isa::decode(here);
     if (instruction) {
       virtual_rocm::engine::Operation operation;
-      const char* const alu = isa::lower_alu(*instruction, operation) ? "alu" : "-";
+      const char* const alu = isa::lower_alu(*instruction, operation, architecture) ? "alu" : "-";
       std::printf("%u %s %s\n", instruction->words, alu, isa::print(*instruction).c_str());
     } else {
       std::printf("0 - %s\n", isa::explain_undecodable(here).c_str());

@@ -70,6 +70,9 @@ void measure(const std::vector<Operation>& operations, Wave* wave, long repetiti
 int main(int count, char** arguments) {
   const long repetitions =
       count > 2 && std::strcmp(arguments[1], "--speed") == 0 ? std::atol(arguments[2]) : 0;
+  const bool is_gfx950 = count > 1 && std::strcmp(arguments[1], "--gfx950") == 0;
+  const auto architecture =
+      is_gfx950 ? virtual_rocm::isa::Architecture::gfx950 : virtual_rocm::isa::Architecture::gfx942;
   const std::unique_ptr<Wave, AlignedDelete> wave(static_cast<Wave*>(std::aligned_alloc(64, sizeof(Wave))));
   for (;;) {
     std::vector<std::uint32_t> code;
@@ -102,7 +105,7 @@ int main(int count, char** arguments) {
         at = instruction->opcode == Opcode::s_setpc_b64 ? code.size() : at + instruction->words;
         continue;
       }
-      if (!instruction || !virtual_rocm::isa::lower_alu(*instruction, operation)) {
+      if (!instruction || !virtual_rocm::isa::lower_alu(*instruction, operation, architecture)) {
         failure = static_cast<std::uint32_t>(at) + 1;
       } else {
         operations.push_back(operation);

@@ -28,16 +28,23 @@ ENGINE = re.compile(
     r"s_(load|store|buffer|scratch|atomic|dcache|mem|branch|cbranch|endpgm|waitcnt|nop|barrier|sleep|trap|getpc|setpc"
     r"|swappc|call|getreg|setreg|sendmsg|sethalt|setprio|icache|wakeup|ttracedata)|(ds|flat|global|scratch|buffer)_"
 )
-ASSEMBLE = ("--triple=amdgcn-amd-amdhsa", "--mcpu=gfx942", "--filetype=obj")
+ASSEMBLE = ("--triple=amdgcn-amd-amdhsa", "--filetype=obj")
 
 
-def find_tool(name: str) -> Path:
-    """One of llvm's tools, of a version that knows gfx942."""
-    for suffix in ("-19", "-20", "-18", "-17", ""):
-        path = shutil.which(name + suffix)
+def find_tool(name: str, processor: str = "gfx942") -> Path:
+    """One of llvm's tools, of a version that knows the processor."""
+    for release in (19, 20, 18, 17, 0) if processor == "gfx942" else (22, 21, 20):
+        path = shutil.which(f"{name}-{release}" if release else name)
         if path:
             return Path(path)
-    pytest.skip(f"no {name} >= 17 on this machine: apt-get install llvm-19")
+    needed = "17 on this machine: apt-get install llvm-19" if processor == "gfx942" else "20 on this machine"
+    pytest.skip(f"no {name} >= {needed}")
+
+
+def processor_of(path: Path) -> str:
+    """What a code object is for."""
+    (flags,) = struct.unpack_from("<I", path.read_bytes(), 48)
+    return {0x4C: "gfx942", 0x4F: "gfx950"}[flags & 0xFF]
 
 
 def words_of(values: object) -> Words:
@@ -92,14 +99,14 @@ class Registers:
 class Machine:
     """Executes assembly on one wave."""
 
-    def __init__(self, program: Path, assembler: Path) -> None:
-        self._program = program
+    def __init__(self, program: Path, assembler: Path, *arguments: str) -> None:
+        self._command = [program, *arguments]
         self._assembler = assembler
         self._assembled: dict[str, list[int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Machine:
-        self._process = subprocess.Popen([self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
 
     def __exit__(
@@ -156,10 +163,10 @@ class Machine:
         return Registers(dict(zip(wanted, values, strict=True)), vectors)
 
 
-def assemble(assembler: Path, text: str, check: bool = True) -> list[int]:
-    """Assembles for gfx942. The text of one batch gives the words of all of it."""
+def assemble(assembler: Path, text: str, check: bool = True, processor: str = "gfx942") -> list[int]:
+    """Assembles. The text of one batch gives the words of all of it."""
     with tempfile.NamedTemporaryFile(suffix=".o") as output:
-        command = [str(assembler), *ASSEMBLE, "-o", output.name]
+        command = [str(assembler), *ASSEMBLE, f"--mcpu={processor}", "-o", output.name]
         subprocess.run(command, input=text.encode(), check=check, stderr=None if check else subprocess.DEVNULL)
         return text_section(Path(output.name).read_bytes())
 
@@ -194,6 +201,11 @@ class Comparison:
     refused: tuple[str, ...]  # names of instructions that nothing here executes
 
 
+def _signed(match: re.Match[str]) -> str:
+    value = int(match.group(1), 16)
+    return str(value - (value >> 31 << 32))
+
+
 class Disassembler:
     """Decodes with our decoder, and with llvm's."""
 
@@ -207,10 +219,10 @@ class Disassembler:
         out = subprocess.run([self.program, "--table"], capture_output=True, check=True, text=True).stdout
         return [line.split() for line in out.splitlines()]
 
-    def ours(self, slots: Sequence[tuple[int, int]]) -> list[Line]:
+    def ours(self, slots: Sequence[tuple[int, int]], processor: str = "gfx942") -> list[Line]:
         """Our text of instructions, each in a slot of two words."""
         data = b"".join(struct.pack("<II", *slot) for slot in slots)
-        out = subprocess.run([self.program, "--fixed"], input=data, capture_output=True, check=True).stdout
+        out = subprocess.run([self.program, "--fixed", processor], input=data, capture_output=True, check=True).stdout
         lines = []
         for line in out.decode().splitlines():
             length, alu, text = line.split(" ", 2)
@@ -219,22 +231,25 @@ class Disassembler:
 
     def theirs(self, path: Path) -> list[tuple[Line, tuple[int, int]]]:
         """llvm-objdump's text of a code object, and the words of each instruction."""
-        out = subprocess.run(
-            [self.objdump, "-d", "--mcpu=gfx942", path], capture_output=True, check=True, text=True
-        ).stdout
+        processor = processor_of(path)
+        objdump = self.objdump if processor == "gfx942" else find_tool("llvm-objdump", processor)
+        command = [objdump, "-d", f"--mcpu={processor}", path]
+        out = subprocess.run(command, capture_output=True, check=True, text=True).stdout
         found = []
         for line in out.splitlines():
             match = re.match(r"\t(\S.*?)\s*// [0-9A-F]+: ((?:[0-9A-F]{8} ?)+)", line)
             if match:
                 words = [int(word, 16) for word in match.group(2).split()]
                 second = words[1] if len(words) > 1 else 0xBF800000
-                found.append((Line(len(words), match.group(1).strip()), (words[0], second)))
+                # LLVM 22 marks literals that could have been inline constants; here is the text of LLVM 19.
+                told = re.sub(r"lit\(0x([0-9a-f]{8})\)", _signed, match.group(1).strip())
+                found.append((Line(len(words), told), (words[0], second)))
         return found
 
     def compare(self, path: Path) -> Comparison:
         """Decode a code object twice."""
         expected = self.theirs(path)
-        actual = self.ours([slot for _, slot in expected])
+        actual = self.ours([slot for _, slot in expected], processor_of(path))
         return Comparison(
             instructions=len(expected),
             different=tuple(

@@ -187,20 +187,22 @@ def texts_of(row: list[str]) -> list[str]:
 
 
 # The assembler does not write these, though the disassembler reads them.
+GFX950 = 1 << 14  # the trait of rows that gfx942 has not: see test_isa_gfx950.py
 NOT_ASSEMBLED = re.compile(r"tbuffer|s_atc|s_dcache_discard|v_screen|_xf32|v_cvt_off_f32_i4_e64$")
 
 
 def test_every_opcode_of_the_table_survives_assembly_and_back(disassembler: Disassembler, tmp_path: Path) -> None:
     """Each row, in each form: what llvm-mc assembles, our decoder prints as llvm-objdump does, and by its own name."""
     wanted: list[tuple[str, str]] = []
-    for row in disassembler.table():
+    rows = [row for row in disassembler.table() if not int(row[7]) & GFX950]
+    for row in rows:
         if not NOT_ASSEMBLED.search(row[0]):
             wanted += [(row[0], text) for text in texts_of(row)]
     source = tmp_path / "all.s"
     source.write_text("".join(f"{text}\n" for _, text in wanted))
     path = tmp_path / "all.o"
     # Forms that do not exist are errors with line numbers: these are struck out, but no opcode may lose all its forms.
-    command = [str(disassembler.assembler), *ASSEMBLE, "-o", str(path), str(source)]
+    command = [str(disassembler.assembler), *ASSEMBLE, "--mcpu=gfx942", "-o", str(path), str(source)]
     errors = subprocess.run(command, capture_output=True, check=False, text=True).stderr
     bad = {int(number) for number in re.findall(r"all\.s:(\d+):\d+: error", errors)}
     wanted = [item for line, item in enumerate(wanted, 1) if line not in bad]
@@ -216,7 +218,7 @@ def test_every_opcode_of_the_table_survives_assembly_and_back(disassembler: Disa
     ]
     assert not different, "\n".join(different)
     covered = {name for name, _ in wanted}
-    names = {row[0] for row in disassembler.table() if not NOT_ASSEMBLED.search(row[0])}
+    names = {row[0] for row in rows if not NOT_ASSEMBLED.search(row[0])}
     assert sorted(names - covered) == []
 
 

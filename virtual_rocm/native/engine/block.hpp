@@ -28,8 +28,8 @@ struct Block {
   std::uint64_t number = 0;  ///< linear
   std::vector<Wave*> waves;
   std::uint8_t* lds = nullptr;
-  std::uint32_t running = 0;     ///< waves that have not finished
-  std::uint32_t at_barrier = 0;  ///< waves that wait at the barrier
+  std::uint32_t running = 0;      ///< waves that have not finished
+  std::uint32_t at_barrier = 0;   ///< waves that wait at the barrier
   std::uint64_t lds_changes = 0;  ///< turns of its waves that may have changed LDS
 };
 
@@ -78,15 +78,30 @@ bool tell_observers(const Operation* operation, Wave* wave, const Access& access
 /// The program that a wave executes.
 const Program& program_of(const Wave& wave);
 
-/// Gives the wave its scratch. Late, at the first access, and taken back when the wave ends: where thousands
-/// of waves wait for one another before they do their work, few need it at the same time, and those that
-/// follow find it warm.
-void attach_scratch(Wave* wave);
+/// Gives the wave a piece of its scratch. Late, at the first access to it, and taken back when the wave ends:
+/// where thousands of waves wait for one another before they do their work, few need more than what they keep
+/// across the wait at the same time, and those that follow find the rest warm.
+std::uint8_t* attach_scratch(Wave* wave, std::uint32_t piece);
 
-inline std::uint8_t* scratch_of(Wave* wave) {
-  if (wave->scratch == nullptr) [[unlikely]]
-    attach_scratch(wave);
-  return wave->scratch;
+/// Takes back all pieces.
+void detach_scratch(Wave* wave, BlockMemory& memory);
+
+/// Whether rows `first` to `first + count - 1` lie one after the other.
+inline bool in_one_scratch_piece(const Wave* wave, std::uint32_t first, std::uint32_t count) {
+  return (first ^ (first + count - 1)) >> wave->scratch_shift == 0;
+}
+
+inline std::uint8_t* scratch_row(Wave* wave, std::uint32_t row) {
+  const std::uint32_t piece = row >> wave->scratch_shift;
+  std::uint8_t* memory = wave->scratch[piece];
+  if (memory == nullptr) [[unlikely]]
+    memory = attach_scratch(wave, piece);
+  return memory + std::size_t{row - (piece << wave->scratch_shift)} * kRowBytes;
+}
+
+/// Byte `byte` of a lane.
+inline std::uint8_t& scratch_byte(Wave* wave, std::uint32_t byte, unsigned lane) {
+  return scratch_row(wave, byte / 4)[lane * 4 + byte % 4];
 }
 
 /// Called by s_barrier: whether the wave may go on at once, because it was the last one that was missing.

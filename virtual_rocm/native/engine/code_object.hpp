@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/fault.hpp"
+#include "isa/architecture.hpp"
 
 namespace virtual_rocm::engine {
 
@@ -64,8 +65,12 @@ struct GlobalVariable {
   std::uint64_t size = 0;
 };
 
-/// Finds the gfx942 code object in what a program hands over: an ELF image itself, or an uncompressed clang
-/// offload bundle. Throws LoadError that lists the targets that are there.
+/// What the virtual device is: VIRTUAL_ROCM_ARCHITECTURE, or gfx942. Throws LoadError that names the
+/// variable.
+isa::Architecture device_architecture();
+
+/// Finds the code object for the device in what a program hands over: an ELF image itself, or an uncompressed
+/// clang offload bundle. Throws LoadError that lists the targets that are there.
 std::span<const std::byte> select_code_object(std::span<const std::byte> image);
 
 /// The same for an image whose size only its own headers know (__hipRegisterFatBinary).

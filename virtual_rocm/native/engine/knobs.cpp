@@ -38,6 +38,18 @@ void read(const char* name, bool& value) {
 
 }  // namespace
 
+isa::Architecture device_architecture() {
+  static const isa::Architecture architecture = [] {
+    const char* const name = "VIRTUAL_ROCM_ARCHITECTURE";
+    const char* const text = std::getenv(name);
+    if (text == nullptr || *text == '\0') return isa::Architecture::gfx942;
+    for (const isa::Architecture each : {isa::Architecture::gfx942, isa::Architecture::gfx950})
+      if (std::string_view(text) == isa::to_string(each)) return each;
+    reject(name, text, "gfx942 or gfx950");
+  }();
+  return architecture;
+}
+
 Knobs Knobs::from_environment() {
   Knobs knobs;
   constexpr const char* kPositive = "a number from 1 on";

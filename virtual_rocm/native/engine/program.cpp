@@ -12,16 +12,17 @@ namespace {
 
 constexpr std::uint32_t kNoOperation = std::numeric_limits<std::uint32_t>::max();
 
-bool lower(Operation& operation, const LoweringPlace& place) {
+bool lower(Operation& operation, const LoweringPlace& place, isa::Architecture architecture) {
   return lower_control(operation, place) || lower_scalar_memory(operation) || lower_flat(operation) ||
          lower_flat_atomic(operation) || lower_scratch(operation) || lower_lds(operation) ||
          lower_lds_atomic(operation) || lower_buffer(operation) ||
-         isa::lower_alu(operation.instruction, operation);
+         isa::lower_alu(operation.instruction, operation, architecture);
 }
 
 }  // namespace
 
-Program::Program(std::span<const std::uint32_t> code, std::uint64_t address, std::uint64_t load_base)
+Program::Program(std::span<const std::uint32_t> code, std::uint64_t address, std::uint64_t load_base,
+                 isa::Architecture architecture)
     : begin_(address), load_base_(load_base), words_(static_cast<std::uint32_t>(code.size())) {
   operations_.reserve(code.size() + 1);
   word_of_operation_.reserve(code.size() + 1);
@@ -40,7 +41,7 @@ Program::Program(std::span<const std::uint32_t> code, std::uint64_t address, std
     } else {
       operation.instruction = *decoded;
       length = decoded->words;
-      if (!lower(operation, {place.address, place.address + std::uint64_t{length} * 4})) {
+      if (!lower(operation, {place.address, place.address + std::uint64_t{length} * 4}, architecture)) {
         operation.handler = execute_refused;
         refusals_.push_back({place.address, isa::print(*decoded)});
       }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/operation.hpp"
+#include "isa/architecture.hpp"
 
 namespace virtual_rocm::engine {
 
@@ -23,7 +24,8 @@ class Program {
 
   /// Lowers `code`, whose first word lies at `address` in this process. `load_base` is what is subtracted for
   /// reports.
-  Program(std::span<const std::uint32_t> code, std::uint64_t address, std::uint64_t load_base);
+  Program(std::span<const std::uint32_t> code, std::uint64_t address, std::uint64_t load_base,
+          isa::Architecture architecture);
 
   /// The operation at an address, or null if the address is not that of an instruction.
   const Operation* at(std::uint64_t address) const;

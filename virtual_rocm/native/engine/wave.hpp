@@ -20,6 +20,9 @@ namespace virtual_rocm::engine {
 inline constexpr unsigned kLanes = 64;
 inline constexpr unsigned kVectorRegisters = 512;  ///< 256 VGPRs, then 256 AGPRs
 inline constexpr unsigned kFirstAccumulator = 256;
+inline constexpr unsigned kRowBytes = kLanes * 4;      ///< one dword of every lane
+inline constexpr unsigned kScratchPieces = 32;         ///< at most, in which a wave gets its scratch
+inline constexpr unsigned kSmallestScratchPiece = 16;  ///< rows: one page
 
 /// ISA operand numbers of the scalar registers and sources that have a name (gfx9).
 namespace operand {
@@ -112,7 +115,8 @@ struct alignas(64) Wave {
   std::uint8_t* lds;  ///< the block's LDS
   std::uint32_t lds_size;
   std::uint32_t scratch_size;    ///< bytes for each lane
-  std::uint8_t* scratch;         ///< dword-interleaved: byte b of lane l is at (b / 4) * 256 + 4 * l + b % 4
+  std::uint32_t scratch_held;    ///< one bit for each piece that it has
+  std::uint32_t scratch_shift;   ///< a piece has 2 ^ this rows
   Worker* worker;                ///< of this turn: the thread's view of the allocation map, the checks
   std::uint64_t polled_address;  ///< last flat address read in this turn, 0: none
   std::uint32_t polled_value;    ///< what was there when a turn without progress ended
@@ -121,6 +125,10 @@ struct alignas(64) Wave {
   std::uint8_t watches;          ///< how often that was looked into
   bool waits_for_lds;            ///< it was proved to do nothing else, unless LDS has changed …
   std::uint64_t waits_since;     ///< … since its block's number of changes was this
+
+  /// Its scratch: a row is the dword at one byte address of all lanes; rows are handed out in pieces when
+  /// they are first used. Null where none was.
+  std::uint8_t* scratch[kScratchPieces];
 
   // --- accessors
   // ----------------------------------------------------------------------------------------------------

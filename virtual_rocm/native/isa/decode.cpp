@@ -321,6 +321,12 @@ class Decoder {
     if (bit(word, 15)) out_->flags |= kClamp;
     out_->output_modifier = static_cast<std::uint8_t>(bits(words_[1], 28, 27));
     out_->negate = static_cast<std::uint8_t>(bits(words_[1], 31, 29));
+    if (out_->opcode == Opcode::v_bitop3_b32 || out_->opcode == Opcode::v_bitop3_b16) {
+      // What are modifiers elsewhere is a table of the function here.
+      out_->immediate = static_cast<std::uint32_t>(out_->output_modifier) << 6 |
+                        static_cast<std::uint32_t>(out_->absolute) << 3 | out_->negate;
+      out_->output_modifier = 0;
+    }
     drop_meaningless_signs();
     return true;
   }
@@ -497,12 +503,12 @@ std::string explain_undecodable(std::span<const std::uint32_t> words) {
   char text[160];
   const std::optional<Layout> layout = classify(words[0]);
   if (!layout) {
-    std::snprintf(text, sizeof text, "0x%08x is in no encoding of gfx942", words[0]);
+    std::snprintf(text, sizeof text, "0x%08x is in no encoding of gfx942 and gfx950", words[0]);
   } else if (const Opcode opcode = find(layout->encoding, layout->code); opcode != kUnknown) {
-    std::snprintf(text, sizeof text, "%s with operands that gfx942 does not have: 0x%08x 0x%08x",
+    std::snprintf(text, sizeof text, "%s with operands that it does not have: 0x%08x 0x%08x",
                   info(opcode).name.data(), words[0], words.size() > 1 ? words[1] : 0);
   } else {
-    std::snprintf(text, sizeof text, "%s has no opcode 0x%x on gfx942: 0x%08x",
+    std::snprintf(text, sizeof text, "%s has no opcode 0x%x that is known: 0x%08x",
                   kEncodingNames[static_cast<std::size_t>(layout->encoding)], layout->code, words[0]);
   }
   return text;

@@ -106,6 +106,7 @@ void add_packed(HandlerTable& table);
 void add_masks(HandlerTable& table);
 void add_comparisons(HandlerTable& table);
 void add_cross_lane(HandlerTable& table);
+void add_gfx950(HandlerTable& table);  // last: it replaces some
 
 inline float as_float(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 inline double as_double(std::uint64_t bits) { return std::bit_cast<double>(bits); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The instructions of gfx942, as data. Each row of the opcodes_*.def files is one instruction:
+// The instructions of gfx942 and gfx950, as data. Each row of the opcodes_*.def files is one instruction:
 //
 //     OPCODE(name, encoding, code, destination, source 0, source 1, source 2, traits)
 //
@@ -81,11 +81,13 @@ enum Trait : std::uint16_t {
   kAtomic = 1 << 11,            // returns the old value only with sc0
   kToLds = 1 << 12,             // loads from memory straight into LDS
   kShortOnly = 1 << 13,         // there is only the 32-bit form
+  kGfx950 = 1 << 14,            // gfx942 has it not
 };
 
 enum class Opcode : std::uint16_t {
 #define OPCODE(name, ...) name,
 #include "isa/opcodes_compare.def"
+#include "isa/opcodes_gfx950.def"
 #include "isa/opcodes_memory.def"
 #include "isa/opcodes_packed.def"
 #include "isa/opcodes_scalar.def"

@@ -244,6 +244,8 @@ class Printer {
     }
     if (row_.source[2] != Type::none && !literal_inside) add(modified_source(2));
     if (row_.has(kCarryIn)) add(text(in_.source[2], Type::b64));
+    if ((in_.opcode == Opcode::v_bitop3_b32 || in_.opcode == Opcode::v_bitop3_b16) && in_.immediate != 0)
+      note("bitop3:", in_.immediate <= 10 ? std::to_string(in_.immediate) : hex(in_.immediate));
     op_sel();
     output_modifiers();
     if (in_.rearrange == Rearrange::sdwa) sdwa();

@@ -6,27 +6,31 @@
 namespace virtual_rocm::isa {
 namespace {
 
-const HandlerTable& table() {
-  static const HandlerTable table = [] {
-    HandlerTable out;
-    add_scalar(out);
-    add_integer(out);
-    add_integer_long(out);
-    add_integer_16(out);
-    add_single(out);
-    add_transcendental(out);
-    add_double(out);
-    add_half(out);
-    add_division(out);
-    add_conversions(out);
-    add_small_floats(out);
-    add_packed(out);
-    add_masks(out);
-    add_comparisons(out);
-    add_cross_lane(out);
-    return out;
-  }();
-  return table;
+HandlerTable make_table(Architecture architecture) {
+  HandlerTable out;
+  add_scalar(out);
+  add_integer(out);
+  add_integer_long(out);
+  add_integer_16(out);
+  add_single(out);
+  add_transcendental(out);
+  add_double(out);
+  add_half(out);
+  add_division(out);
+  add_conversions(out);
+  add_small_floats(out);
+  add_packed(out);
+  add_masks(out);
+  add_comparisons(out);
+  add_cross_lane(out);
+  if (architecture == Architecture::gfx950) add_gfx950(out);
+  return out;
+}
+
+const HandlerTable& table(Architecture architecture) {
+  static const HandlerTable gfx942 = make_table(Architecture::gfx942);
+  static const HandlerTable gfx950 = make_table(Architecture::gfx950);
+  return architecture == Architecture::gfx950 ? gfx950 : gfx942;
 }
 
 bool is_half(Type type) {
@@ -44,8 +48,11 @@ std::uint64_t literal(std::uint32_t value, Type type) {
 
 class Lowering {
  public:
-  Lowering(const Instruction& instruction, Operation& out)
-      : in_(instruction), row_(info(instruction.opcode)), handlers_(table()[instruction.opcode]), out_(out) {}
+  Lowering(const Instruction& instruction, Operation& out, Architecture architecture)
+      : in_(instruction),
+        row_(info(instruction.opcode)),
+        handlers_(table(architecture)[instruction.opcode]),
+        out_(out) {}
 
   bool run() {
     out_.instruction = in_;
@@ -176,9 +183,9 @@ class Lowering {
 
 }  // namespace
 
-bool lower_alu(const Instruction& instruction, engine::Operation& operation) {
+bool lower_alu(const Instruction& instruction, engine::Operation& operation, Architecture architecture) {
   Operation out;
-  if (!Lowering(instruction, out).run()) return false;
+  if (!Lowering(instruction, out, architecture).run()) return false;
   operation = out;
   return true;
 }

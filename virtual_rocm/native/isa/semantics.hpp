@@ -5,6 +5,7 @@
 #define VIRTUAL_ROCM_NATIVE_ISA_SEMANTICS_HPP_
 
 #include "engine/operation.hpp"
+#include "isa/architecture.hpp"
 #include "isa/instruction.hpp"
 
 namespace virtual_rocm::isa {
@@ -12,8 +13,9 @@ namespace virtual_rocm::isa {
 // Sets handler, destination, source and immediate of `operation` for an instruction of the scalar or vector
 // ALUs, and copies the instruction into it. False for what the engine executes itself (memory, branches,
 // waits, barriers, traps, s_getreg and s_setreg) and for what is not implemented, or not with these
-// modifiers; then nothing is changed.
-bool lower_alu(const Instruction& instruction, engine::Operation& operation);
+// modifiers, or not on this architecture; then nothing is changed.
+bool lower_alu(const Instruction& instruction, engine::Operation& operation,
+               Architecture architecture = Architecture::gfx942);
 
 }  // namespace virtual_rocm::isa
 

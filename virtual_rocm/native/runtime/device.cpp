@@ -95,9 +95,16 @@ void describe_on_termination() {
 const DeviceFacts& device_facts() {
   static const DeviceFacts facts = [] {
     DeviceFacts value;
-    value.name = environment("VIRTUAL_ROCM_DEVICE_NAME").value_or("AMD Instinct MI300X (virtual)");
-    value.architecture = "gfx942:sramecc+:xnack-";
-    value.multiprocessors = static_cast<int>(environment_number("VIRTUAL_ROCM_COMPUTE_UNITS", 304));
+    const bool is_gfx950 = engine::device_architecture() == isa::Architecture::gfx950;
+    value.name = environment("VIRTUAL_ROCM_DEVICE_NAME")
+                     .value_or(is_gfx950 ? "AMD Instinct MI350X (virtual)" : "AMD Instinct MI300X (virtual)");
+    value.architecture = concat(isa::to_string(engine::device_architecture()), ":sramecc+:xnack-");
+    value.multiprocessors =
+        static_cast<int>(environment_number("VIRTUAL_ROCM_COMPUTE_UNITS", is_gfx950 ? 256 : 304));
+    if (is_gfx950) {
+      value.compute_minor = 5;
+      value.lds_per_block = 160 * 1024;
+    }
     value.memory_bytes = device_memory().total_bytes();
     return value;
   }();

@@ -67,6 +67,13 @@ class CountsTokensNotSlots(Semantics):
         return super().count_experts(kept)
 
 
+class ForgetsTheNinthExpert(Semantics):
+    """Has a place for each of eight experts of a token."""
+
+    def destinations(self, ids: Sequence[int]) -> list[int]:
+        return super().destinations(ids[:8])
+
+
 class TruncatesInTheCast(Semantics):
     """Cuts off what fp8 has no bits for, where it has to round."""
 

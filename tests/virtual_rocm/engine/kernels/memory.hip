@@ -127,6 +127,28 @@ KERNEL scratch_bytes(u32* out) {
   u32 word = *(volatile u32*)(own + 8);
   out[i] = word + own[(i * 7) & 63];
 }
+// Scratch is handed out in pieces of at least 16 rows: four rows at once that lie in two of them, wherever `own` begins; words
+// written before a barrier, which are there after it while other waves have used the rest. The compiler would split them.
+KERNEL scratch_across_pieces(u32* out) {
+  volatile u32 own[80];
+  u32 i = global_index();
+  own[3] = i;
+  own[71] = i * 3;
+  barrier();
+  const u32 place = (u32)(u64)own;  // of a private pointer, the low half is the place in scratch
+  for (u32 k = 4; k < 64; k += 4) {
+    u32x4 four = {i + k, i * k, k, i ^ k};
+    asm volatile("scratch_store_dwordx4 %0, %1, off" : : "v"(place + 4 * k), "v"(four) : "memory");
+  }
+  barrier();
+  u32 sum = own[3] * 5 + own[71];
+  for (u32 k = 4; k < 60; ++k) {
+    u32x4 four;
+    asm volatile("scratch_load_dwordx4 %0, %1, off\n\ts_waitcnt vmcnt(0)" : "=v"(four) : "v"(place + 4 * k) : "memory");
+    sum = sum * 31 + (four.x ^ four.y * 3 ^ four.z * 5 ^ four.w * 7);
+  }
+  out[i] = sum;
+}
 
 // --- atomics ---------------------------------------------------------------------------------------------------------
 KERNEL atomics_u32(u32* cells, u32* old) {

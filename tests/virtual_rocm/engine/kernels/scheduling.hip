@@ -169,3 +169,21 @@ KERNEL wait_for_lds(u32* out, u32* flag, u32 generic, u32 first_wave) {
   }
   out[thread_index()] = 1;
 }
+
+// The first wave waits for a word of LDS by an instruction that takes its address from M0 and the lane.
+KERNEL wait_for_lds_by_lane(u32* out) {
+  __shared__ u32 words[64];
+  words[thread_index() % 64] = 0;
+  barrier();
+  if (thread_index() < 64) {
+    u32 seen;
+    do {
+      asm volatile("s_mov_b32 m0, %1\n ds_read_addtid_b32 %0\n s_waitcnt lgkmcnt(0)"
+                   : "=v"(seen) : "s"((u32)(u64)(__attribute__((address_space(3))) u32*)words) : "memory");
+    } while (__builtin_amdgcn_readfirstlane(seen) == 0);
+  } else {
+    for (u32 step = 0; step < 3000000; ++step) asm volatile("s_nop 0");
+    words[thread_index() % 64] = 1;
+  }
+  out[thread_index()] = 1;
+}

@@ -54,8 +54,8 @@ bool check_flat(const Operation* operation, Wave* wave, LaneAddresses& addresses
   return check_access(operation, wave, global, size, access);
 }
 
-// What a flat access of several kinds of memory means for the scheduler: a word that others may change (global
-// memory before LDS), or 0 if it is all the wave's own.
+// What a flat access of several kinds of memory means for the scheduler: a word that others may change
+// (global memory before LDS), or 0 if it is all the wave's own.
 std::uint64_t shared_with_others(const LaneAddresses& addresses, std::uint32_t size) {
   std::uint64_t in_lds = 0;
   std::uint64_t global = 0;
@@ -87,7 +87,7 @@ const Operation* load_mixed(const Operation* operation, Wave* wave, LaneAddresse
     if (!place.in_scratch) return load_lane<kind>(rows, lane, place.pointer);
     std::uint8_t bytes[16];
     for (std::uint32_t index = 0; index < size; ++index)
-      bytes[index] = scratch_of(wave)[scratch_offset(place.scratch_byte + index, lane)];
+      bytes[index] = scratch_byte(wave, place.scratch_byte + index, lane);
     load_lane<kind>(rows, lane, bytes);
   });
   return operation + 1;
@@ -104,7 +104,7 @@ const Operation* store_mixed(const Operation* operation, Wave* wave, LaneAddress
     std::uint8_t bytes[16];
     store_lane<kind>(rows, lane, bytes);
     for (std::uint32_t index = 0; index < size; ++index)
-      scratch_of(wave)[scratch_offset(place.scratch_byte + index, lane)] = bytes[index];
+      scratch_byte(wave, place.scratch_byte + index, lane) = bytes[index];
   });
   bool in_lds = false;
   bool is_global = false;

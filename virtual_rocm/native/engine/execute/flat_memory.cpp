@@ -12,8 +12,11 @@ bool read_flat_byte(const Wave& wave, unsigned lane, std::uint64_t address, std:
     return true;
   }
   if (high == kPrivateApertureHigh) {
-    if (low >= wave.scratch_size || wave.scratch == nullptr) return false;
-    byte = wave.scratch[scratch_offset(low, lane)];
+    if (low >= wave.scratch_size) return false;
+    const std::uint32_t row = low / 4;
+    const std::uint8_t* piece = wave.scratch[row >> wave.scratch_shift];
+    if (piece == nullptr) return false;
+    byte = piece[std::size_t{row % (1u << wave.scratch_shift)} * kRowBytes + lane * 4 + low % 4];
     return true;
   }
   if (!wave.worker->reads.allows(address, 1)) return false;

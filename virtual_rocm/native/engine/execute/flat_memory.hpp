@@ -10,11 +10,6 @@
 
 namespace virtual_rocm::engine {
 
-/// Offset of byte `byte` of lane `lane` in a wave's scratch.
-constexpr std::uint64_t scratch_offset(std::uint64_t byte, unsigned lane) {
-  return byte / 4 * (kLanes * 4) + lane * 4 + byte % 4;
-}
-
 /// Copies one byte from a flat address (global, LDS or private). False if it is not there.
 bool read_flat_byte(const Wave& wave, unsigned lane, std::uint64_t address, std::uint8_t& byte);
 

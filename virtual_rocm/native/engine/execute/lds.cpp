@@ -117,6 +117,8 @@ const Operation* execute_load_by_lane(const Operation* operation, Wave* wave) {
   std::uint32_t origin = 0;
   if (lanes == 0) return operation + 1;
   if (!check_by_lane(operation, wave, lanes, AccessKind::read, origin)) return nullptr;
+  const auto first = static_cast<unsigned>(std::countr_zero(lanes));
+  wave->polled_address = std::uint64_t{kSharedApertureHigh} << 32 | (origin + first * 4);
   load_contiguous<Load::b32>(wave->at<std::uint32_t>(operation->destination), wave->lds + origin, lanes,
                              wave);
   return operation + 1;

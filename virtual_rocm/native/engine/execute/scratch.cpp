@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // SCRATCH loads and stores. A wave's scratch is interleaved by dwords: the dword at one byte address of all
-// 64 lanes is 256 contiguous bytes, so a spill or a reload, where all lanes use one address, moves a register
-// as a block.
+// 64 lanes is a row of 256 contiguous bytes, so a spill or a reload, where all lanes use one address, moves a
+// register as a block.
 #include "engine/execute/execute.hpp"
 #include "engine/execute/flat_memory.hpp"
 #include "engine/execute/lane_data.hpp"
@@ -67,17 +67,30 @@ bool resolve(const Operation* operation, Wave* wave, std::uint32_t size, std::ui
 
 // Whole registers between scratch and the register file: both the wave's own.
 template <unsigned count>
-void move_rows(void* to, const void* from, std::uint64_t lanes, Wave* wave) {
-  constexpr unsigned kRow = kLanes * 4;
-  auto* const target = static_cast<std::uint8_t*>(to);
-  const auto* const source = static_cast<const std::uint8_t*>(from);
+void move_rows(std::uint8_t* to, const std::uint8_t* from, std::uint64_t lanes, Wave* wave) {
   if (lanes == kAllLanes) {
-    for (unsigned row = 0; row < count; ++row) copy_row(target + row * kRow, source + row * kRow);
+    for (unsigned row = 0; row < count; ++row) copy_row(to + row * kRowBytes, from + row * kRowBytes);
   } else {
     const std::uint32_t* masks = wave->masks();
     for (unsigned row = 0; row < count; ++row)
-      move_words_masked(target + row * kRow, source + row * kRow, lanes, masks);
+      move_words_masked(to + row * kRowBytes, from + row * kRowBytes, lanes, masks);
   }
+}
+
+template <unsigned count>
+void load_rows(std::uint8_t* registers, std::uint32_t row, std::uint64_t lanes, Wave* wave) {
+  if (in_one_scratch_piece(wave, row, count)) [[likely]]
+    return move_rows<count>(registers, scratch_row(wave, row), lanes, wave);
+  for (unsigned index = 0; index < count; ++index)
+    move_rows<1>(registers + index * kRowBytes, scratch_row(wave, row + index), lanes, wave);
+}
+
+template <unsigned count>
+void store_rows(std::uint32_t row, const std::uint8_t* registers, std::uint64_t lanes, Wave* wave) {
+  if (in_one_scratch_piece(wave, row, count)) [[likely]]
+    return move_rows<count>(scratch_row(wave, row), registers, lanes, wave);
+  for (unsigned index = 0; index < count; ++index)
+    move_rows<1>(scratch_row(wave, row + index), registers + index * kRowBytes, lanes, wave);
 }
 
 template <Load kind, ScratchMode mode>
@@ -89,16 +102,15 @@ const Operation* execute_load(const Operation* operation, Wave* wave) {
   if (!resolve<mode>(operation, wave, size, lanes, AccessKind::read, addresses)) return nullptr;
   std::uint32_t* rows = wave->at<std::uint32_t>(operation->destination);
   if (size % 4 == 0 && addresses.uniform && addresses.common % 4 == 0) {
-    move_rows<size / 4>(rows, scratch_of(wave) + scratch_offset(addresses.common, 0), lanes, wave);
+    load_rows<size / 4>(reinterpret_cast<std::uint8_t*>(rows), addresses.common / 4, lanes, wave);
     return operation + 1;
   }
   alignas(64) std::uint32_t places[kLanes];
   for_each_lane(lanes, [&](unsigned lane) { places[lane] = addresses.of(lane); });
-  const std::uint8_t* scratch = scratch_of(wave);
   for_each_lane(lanes, [&](unsigned lane) {
     std::uint8_t bytes[16];
     for (std::uint32_t index = 0; index < size; ++index)
-      bytes[index] = scratch[scratch_offset(places[lane] + index, lane)];
+      bytes[index] = scratch_byte(wave, places[lane] + index, lane);
     load_lane<kind>(rows, lane, bytes);
   });
   return operation + 1;
@@ -113,16 +125,15 @@ const Operation* execute_store(const Operation* operation, Wave* wave) {
   if (!resolve<mode>(operation, wave, size, lanes, AccessKind::write, addresses)) return nullptr;
   const std::uint32_t* rows = wave->at<std::uint32_t>(operation->source[2]);
   if (size % 4 == 0 && addresses.uniform && addresses.common % 4 == 0) {
-    move_rows<size / 4>(scratch_of(wave) + scratch_offset(addresses.common, 0), rows, lanes, wave);
+    store_rows<size / 4>(addresses.common / 4, reinterpret_cast<const std::uint8_t*>(rows), lanes, wave);
     return operation + 1;
   }
-  std::uint8_t* scratch = scratch_of(wave);
   for_each_lane(lanes, [&](unsigned lane) {
     std::uint8_t bytes[16];
     store_lane<kind>(rows, lane, bytes);
     const std::uint32_t place = addresses.of(lane);
     for (std::uint32_t index = 0; index < size; ++index)
-      scratch[scratch_offset(place + index, lane)] = bytes[index];
+      scratch_byte(wave, place + index, lane) = bytes[index];
   });
   return operation + 1;
 }

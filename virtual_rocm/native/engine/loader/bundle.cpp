@@ -90,11 +90,13 @@ std::span<const std::byte> select(const Image& image) {
     const std::uint64_t length = image.word(position + 16);
     const std::string_view target(reinterpret_cast<const char*>(image.at(position + 24, length)), length);
     position += 24 + length;
-    if (processor_of(target) == "gfx942" && size != 0) return {image.at(offset, size), size};
+    if (processor_of(target) == isa::to_string(device_architecture()) && size != 0)
+      return {image.at(offset, size), size};
     targets += targets.empty() ? "" : ", ";
     targets += target;
   }
-  throw LoadError("the offload bundle holds no code for gfx942, only for: " + targets);
+  throw LoadError(std::string("the offload bundle holds no code for ") +
+                  isa::to_string(device_architecture()) + ", only for: " + targets);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ constexpr std::uint16_t kMachineAmdgpu = 224;
 constexpr std::uint8_t kAbiHsa = 64;
 constexpr std::uint32_t kProcessorMask = 0xff;
 constexpr std::uint32_t kProcessorGfx942 = 0x4c;
+constexpr std::uint32_t kProcessorGfx950 = 0x4f;
 constexpr std::uint32_t kMetadataNote = 32;
 constexpr std::uint64_t kPage = 4096;
 
@@ -108,9 +109,14 @@ void LoadedCode::check_header() {
   if (header_.e_ident[EI_ABIVERSION] < 1 || header_.e_ident[EI_ABIVERSION] > 4)
     throw LoadError("code object version " + std::to_string(header_.e_ident[EI_ABIVERSION] + 2) +
                     " is not known; use -mcode-object-version=5");
-  if ((header_.e_flags & kProcessorMask) != kProcessorGfx942)
-    throw LoadError("the code is not for gfx942 (ELF flags " + std::to_string(header_.e_flags) +
-                    "); compile with --offload-arch=gfx942");
+  architecture_ = device_architecture();
+  const std::uint32_t wanted =
+      architecture_ == isa::Architecture::gfx950 ? kProcessorGfx950 : kProcessorGfx942;
+  if ((header_.e_flags & kProcessorMask) != wanted) {
+    const std::string name = isa::to_string(architecture_);
+    throw LoadError("the code is not for " + name + " (ELF flags " + std::to_string(header_.e_flags) +
+                    "); compile with --offload-arch=" + name + ", or set VIRTUAL_ROCM_ARCHITECTURE");
+  }
   if (header_.e_type != ET_DYN) throw LoadError("the code object is not linked; link it with lld");
 }
 
@@ -255,7 +261,7 @@ void LoadedCode::read_kernels() {
         kernel.descriptor = base_ + symbol->second.st_value;
         std::memcpy(&descriptor, reinterpret_cast<const void*>(kernel.descriptor), sizeof descriptor);
         if ((descriptor.properties & kPropertyWave32) != 0 || entry.wave_size != 64)
-          throw LoadError("kernel " + entry.name + " is compiled for waves of 32 lanes; gfx942 has 64");
+          throw LoadError("kernel " + entry.name + " is compiled for waves of 32 lanes; the device has 64");
         kernel.name = entry.name;
         kernel.entry = kernel.descriptor + static_cast<std::uint64_t>(descriptor.entry_offset);
         kernel.lds_size = descriptor.lds_size;
@@ -290,7 +296,7 @@ void LoadedCode::lower_code() {
     const std::uint64_t address = base_ + code.sh_addr;
     const std::span<const std::uint32_t> words(reinterpret_cast<const std::uint32_t*>(address),
                                                code.sh_size / 4);
-    programs_.push_back(std::make_unique<Program>(words, address, base_));
+    programs_.push_back(std::make_unique<Program>(words, address, base_, architecture_));
   }
 
   // A refused instruction in a kernel concerns that kernel; in a function that kernels call, all of them:

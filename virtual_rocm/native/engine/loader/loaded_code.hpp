@@ -45,11 +45,12 @@ class LoadedCode final : public CodeObject {
 
   /// The code that holds an address, or null.
   const Program* program_at(std::uint64_t address) const;
-  /// Addresses of all instructions in this process, ascending within a section of code: the order of coverage.
+  /// Addresses of all instructions in this process, ascending within a section of code: the order of
+  /// coverage.
   std::vector<std::uint64_t> instruction_addresses() const;
-  /// For each of these addresses: its number in the list, the function of the symbol table that holds it (empty:
-  /// none), and its source lines, innermost first. The first line is 0 for an instruction that belongs to no
-  /// line. Much faster than locate() for each.
+  /// For each of these addresses: its number in the list, the function of the symbol table that holds it
+  /// (empty: none), and its source lines, innermost first. The first line is 0 for an instruction that
+  /// belongs to no line. Much faster than locate() for each.
   using Visitor =
       std::function<void(std::size_t index, const std::string& symbol, std::span<const SourceLocation>)>;
   void locate_all(std::span<const std::uint64_t> addresses, const Visitor& visit) const;
@@ -88,6 +89,7 @@ class LoadedCode final : public CodeObject {
   std::vector<Function> functions_;
   std::vector<Kernel> kernels_;
   std::vector<GlobalVariable> globals_;
+  isa::Architecture architecture_ = isa::Architecture::gfx942;
   std::vector<std::unique_ptr<Program>> programs_;
   std::unique_ptr<CoverageMarks> coverage_;
   mutable std::once_flag lines_read_;

@@ -2,6 +2,7 @@
 #include "engine/scheduler/launch_state.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace virtual_rocm::engine {
@@ -69,15 +70,21 @@ void check(const Launch& launch) {
     throw LoadError("kernel " + kernel.name + ": a block of " + describe(launch.block) +
                     " threads is more than the kernel was compiled for (" +
                     std::to_string(kernel.maximum_block_size) + ")");
-  if (std::uint64_t{kernel.lds_size} + launch.dynamic_lds > kMostLds)
+  if (std::uint64_t{kernel.lds_size} + launch.dynamic_lds > most_lds())
     throw LoadError("kernel " + kernel.name + ": " + std::to_string(kernel.lds_size) + " + " +
-                    std::to_string(launch.dynamic_lds) +
-                    " bytes of LDS are more than the device has (65536)");
+                    std::to_string(launch.dynamic_lds) + " bytes of LDS are more than the device has (" +
+                    std::to_string(most_lds()) + ")");
 }
 
 std::uint32_t scratch_size_of(const Kernel& kernel) {
   const std::uint32_t size = kernel.scratch_size + (kernel.dynamic_stack ? kDynamicStack : 0);
   return (size + 3) / 4 * 4;
+}
+
+// Pieces as small as may be, so that a wave holds no more than it uses.
+std::uint32_t scratch_shift_of(std::uint32_t size) {
+  const std::uint32_t rows = (size / 4 + kScratchPieces - 1) / kScratchPieces;
+  return static_cast<std::uint32_t>(std::countr_zero(std::bit_ceil(std::max(rows, kSmallestScratchPiece))));
 }
 
 template <typename Value>
@@ -123,6 +130,7 @@ LaunchState::LaunchState(Launch the_launch, std::uint64_t the_number, const Knob
       waves_in_block((threads_in_block + kLanes - 1) / kLanes),
       lds_size(launch.kernel->lds_size + launch.dynamic_lds),
       scratch_size(scratch_size_of(*launch.kernel)),
+      scratch_shift(scratch_shift_of(scratch_size)),
       total_blocks(launch.grid.count()),
       resident_target(std::max(1u, knobs.resident_blocks)),
       resident_most(knobs.resident_limit == 0 ? total_blocks
@@ -211,7 +219,6 @@ void LaunchState::start_block(BlockMemory& memory) {
   block->waves.clear();
   for (std::uint32_t index = 0; index < waves_in_block; ++index) {
     Wave* wave = memory.waves.take();
-    wave->scratch = nullptr;
     start_wave(*wave, *block, index);
     block->waves.push_back(wave);
   }
@@ -277,6 +284,7 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
   wave.lds = block.lds;
   wave.lds_size = lds_size;
   wave.scratch_size = scratch_size;
+  wave.scratch_shift = scratch_shift;
   wave.worker = nullptr;
   wave.polled_address = 0;
   wave.instructions = 0;
@@ -289,7 +297,7 @@ void LaunchState::start_wave(Wave& wave, Block& block, std::uint32_t index) {
 void LaunchState::release(Block& block, BlockMemory& memory) {
   for (Wave* wave : block.waves) {
     outcome.instructions += wave->instructions;
-    memory.buffers.give_back(wave->scratch, scratch_bytes());
+    detach_scratch(wave, memory);
     memory.waves.give_back(wave);
   }
   block.waves.clear();

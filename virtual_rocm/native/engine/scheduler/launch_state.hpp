@@ -19,7 +19,9 @@ namespace virtual_rocm::engine {
 using Clock = std::chrono::steady_clock;
 
 /// LDS of a compute unit: no block can have more.
-inline constexpr std::uint32_t kMostLds = 64 * 1024;
+inline std::uint32_t most_lds() {
+  return device_architecture() == isa::Architecture::gfx950 ? 160 * 1024 : 64 * 1024;
+}
 
 struct LaunchState {
   /// Throws LoadError if the launch is impossible.
@@ -45,7 +47,8 @@ struct LaunchState {
   std::uint32_t threads_in_block;
   std::uint32_t waves_in_block;
   std::uint32_t lds_size;
-  std::uint32_t scratch_size;  ///< bytes for each lane
+  std::uint32_t scratch_size;   ///< bytes for each lane
+  std::uint32_t scratch_shift;  ///< waves get it in pieces of 2 ^ this rows
   std::uint64_t total_blocks;
   std::uint64_t next_block = 0;
   std::uint64_t finished_blocks = 0;
@@ -66,7 +69,6 @@ struct LaunchState {
   void start_wave(Wave& wave, Block& block, std::uint32_t index);
   void release(Block& block, BlockMemory& memory);
   std::size_t lds_bytes() const;
-  std::size_t scratch_bytes() const { return std::size_t{scratch_size} * kLanes; }
 
   Pages argument_memory_;
   std::uint64_t kernarg_ = 0;

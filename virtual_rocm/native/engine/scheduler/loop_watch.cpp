@@ -2,6 +2,7 @@
 #include "engine/scheduler/loop_watch.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "engine/scheduler/launch_state.hpp"
@@ -18,6 +19,15 @@ bool is_outside_the_proof(Opcode opcode) {
   return opcode == Opcode::s_memtime || opcode == Opcode::s_memrealtime || opcode == Opcode::s_trap;
 }
 
+// Whether `test` holds for every piece of scratch that the wave has.
+template <typename Test>
+bool for_each_piece(const Wave& wave, Test test) {
+  const std::size_t bytes = std::size_t{kRowBytes} << wave.scratch_shift;
+  for (std::uint32_t left = wave.scratch_held; left != 0; left &= left - 1)
+    if (!test(static_cast<const std::uint8_t*>(wave.scratch[std::countr_zero(left)]), bytes)) return false;
+  return true;
+}
+
 }  // namespace
 
 void LoopWatch::begin(Wave& wave, const Operation* operation) {
@@ -31,7 +41,9 @@ void LoopWatch::begin(Wave& wave, const Operation* operation) {
   turns_left_ = kWatchedTurns << wave.watches;
   lds_changes_ = wave.block->lds_changes;
   vectors_ = std::min(kernel.vgpr_count, kAccumulatorsBegin);
-  accumulators_ = std::min(kernel.agpr_count, kVectorRegisters - kAccumulatorsBegin);
+  // What was allocated beyond the VGPRs, should the metadata not say how many AGPRs are used.
+  const std::uint32_t beyond = kernel.vgpr_count - std::min(kernel.vgpr_count, kernel.accumulator_offset);
+  accumulators_ = std::min(std::max(kernel.agpr_count, beyond), kVectorRegisters - kAccumulatorsBegin);
   registers_.resize((vectors_ + accumulators_) * kLanes);
   std::memcpy(registers_.data(), wave.vector, vectors_ * sizeof wave.vector[0]);
   std::memcpy(registers_.data() + vectors_ * kLanes, wave.vector[kAccumulatorsBegin],
@@ -41,8 +53,11 @@ void LoopWatch::begin(Wave& wave, const Operation* operation) {
   mode_ = wave.mode;
   gpr_index_mode_ = wave.gpr_index_mode;
   scratch_.clear();
-  if (wave.scratch != nullptr)
-    scratch_.assign(wave.scratch, wave.scratch + std::size_t{wave.scratch_size} * kLanes);
+  scratch_held_ = wave.scratch_held;
+  for_each_piece(wave, [&](const std::uint8_t* piece, std::size_t bytes) {
+    scratch_.insert(scratch_.end(), piece, piece + bytes);
+    return true;
+  });
 }
 
 bool LoopWatch::is_as_before(const Wave& wave) const {
@@ -52,8 +67,13 @@ bool LoopWatch::is_as_before(const Wave& wave) const {
          std::memcmp(registers_.data(), wave.vector, vectors_ * sizeof wave.vector[0]) == 0 &&
          std::memcmp(registers_.data() + vectors_ * kLanes, wave.vector[kAccumulatorsBegin],
                      accumulators_ * sizeof wave.vector[0]) == 0 &&
-         scratch_.empty() == (wave.scratch == nullptr) &&
-         (scratch_.empty() || std::memcmp(scratch_.data(), wave.scratch, scratch_.size()) == 0);
+         scratch_held_ == wave.scratch_held &&
+         for_each_piece(wave,
+                        [&, place = std::size_t{0}](const std::uint8_t* piece, std::size_t bytes) mutable {
+                          const bool same = std::memcmp(scratch_.data() + place, piece, bytes) == 0;
+                          place += bytes;
+                          return same;
+                        });
 }
 
 const Operation* LoopWatch::dispatch(const Operation* operation, Wave* wave, std::uint32_t budget,

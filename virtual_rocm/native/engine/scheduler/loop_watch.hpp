@@ -36,7 +36,8 @@ class LoopWatch {
   }
 
   /// Gives the wave its turn, as the executor's own loop does. Sets the program's marks, if it has any.
-  const Operation* dispatch(const Operation* operation, Wave* wave, std::uint32_t budget, std::uint32_t* left);
+  const Operation* dispatch(const Operation* operation, Wave* wave, std::uint32_t budget,
+                            std::uint32_t* left);
 
   /// What the turn has proved; ends the watch if it has, or if it has lasted long enough.
   Verdict verdict_after_turn(Wave& wave);
@@ -56,10 +57,11 @@ class LoopWatch {
   const Operation* place_ = nullptr;  // where it has to come back to
   std::uint32_t turns_left_ = 0;
   std::uint64_t lds_changes_ = 0;
-  std::uint32_t vectors_ = 0;      // registers that are compared
+  std::uint32_t vectors_ = 0;  // registers that are compared
   std::uint32_t accumulators_ = 0;
   std::vector<std::uint32_t> registers_;
-  std::vector<std::uint8_t> scratch_;
+  std::vector<std::uint8_t> scratch_;  // the pieces that it had, one after the other
+  std::uint32_t scratch_held_ = 0;
   std::uint32_t scalars_[operand::kInlineConstant0] = {};
   std::uint32_t scc_ = 0;
   std::uint32_t mode_ = 0;
@@ -70,8 +72,8 @@ class LoopWatch {
   Verdict verdict_ = Verdict::none;
 };
 
-/// Whether no wave of a block can ever move again: each that has not finished is at a barrier, or was proved to
-/// wait for LDS, which nobody has changed since.
+/// Whether no wave of a block can ever move again: each that has not finished is at a barrier, or was proved
+/// to wait for LDS, which nobody has changed since.
 bool is_deadlocked(const Block& block);
 
 }  // namespace virtual_rocm::engine

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 
@@ -49,6 +50,12 @@ int initialized = 0;
 bool ready() {
   std::lock_guard lock(mutex);
   return initialized > 0;
+}
+
+// The device's architecture, as the engine has it.
+const char* processor_name() {
+  const char* const named = std::getenv("VIRTUAL_ROCM_ARCHITECTURE");
+  return named != nullptr && *named != '\0' ? named : "gfx942";
 }
 
 int devices() {
@@ -191,7 +198,7 @@ VIRTUAL_ROCM_HSA Status hsa_agent_get_info(Agent agent, std::uint32_t what, void
   };
   switch (what) {
     case kName:
-      return cpu ? put_product_name(value, -1) : put_name(value, "gfx942");
+      return cpu ? put_product_name(value, -1) : put_name(value, processor_name());
     case kVendor:
       return put_name(value, cpu ? "CPU" : "AMD");
     case kFeature:
