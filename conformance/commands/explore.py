@@ -164,7 +164,9 @@ def _print_finding(chosen: Chosen, finding: Finding) -> None:
     head = f"{chosen.wheel.label} {finding.smallest.case.kernel_type}: {finding.first.assessment.symptom}"
     print(f"\n{head} ({finding.times} trials, made small by playing {finding.shrunk})")
     if not finding.repeats:
-        print("  did not fail again in processes of its own: it fails now and then, or what ranks had played before spoilt it")
+        print(
+            "  did not fail again in processes of its own: it fails now and then, or what ranks had played before spoilt it"
+        )
     print(f"  first seen: {finding.first.planned.trial.case.name}, {finding.first.planned.trial.schedule}")
     print(f"  {finding.first.assessment.text}")
     print(f"  smallest: {json.dumps(trial_to_json(finding.smallest))}")
