@@ -15,10 +15,10 @@ from typing import Any
 
 from conformance.commands.output import print_json
 from conformance.explore.assessment import Judgement
-from conformance.explore.dimensions import ExplorationError, space_for
+from conformance.explore.dimensions import ExplorationError, offered, space_for
 from conformance.explore.exploring import Explorer, Finding, Planned, Played, plan_schedules, plan_trials
 from conformance.explore.journal import ExploredJournal
-from conformance.explore.lane import Unpacked, wheel_lane
+from conformance.explore.lane import Unpacked, wheel_lanes
 from conformance.explore.playing import Player, Trial, trial_from_json, trial_to_json
 from conformance.explore.regressions import Regression, identity_of, read_regressions, write_regressions
 from conformance.explore.schedules import make_schedule
@@ -92,8 +92,7 @@ def explore(asked: Asked) -> int:
     """Explore; print what was found. Returns 0 if everything is right or known, 1 if there are findings or faults of our own."""
     findings: list[tuple[Chosen, str, Finding]] = []
     summaries: list[dict[str, Any]] = []
-    for chosen in asked.chosen():
-        lane = wheel_lane(chosen, base=asked.base, unpacked=asked.unpacked)
+    for chosen, lane in wheel_lanes(asked.chosen(), base=asked.base, unpacked=asked.unpacked, say=_say):
         with Player(lane, deadline=asked.deadline, launcher_path=project_folder()) as player:
             for kernel_type in asked.kernel_types or ("IntraNode",):
                 explorer = Explorer(player, chosen.wheel.version, chosen.wheel.label)
@@ -165,7 +164,9 @@ def _print_finding(chosen: Chosen, finding: Finding) -> None:
     head = f"{chosen.wheel.label} {finding.smallest.case.kernel_type}: {finding.first.assessment.symptom}"
     print(f"\n{head} ({finding.times} trials, made small by playing {finding.shrunk})")
     if not finding.repeats:
-        print("  did not fail again in processes of its own: what ranks had played before may have spoilt it")
+        print(
+            "  did not fail again in processes of its own: it fails now and then, or what ranks had played before spoilt it"
+        )
     print(f"  first seen: {finding.first.planned.trial.case.name}, {finding.first.planned.trial.schedule}")
     print(f"  {finding.first.assessment.text}")
     print(f"  smallest: {json.dumps(trial_to_json(finding.smallest))}")
@@ -237,11 +238,13 @@ def replay(asked: Asked, name: str) -> int:
     kept = {item.id: item for item in read_regressions()}
     surprises = 0
     answers: list[dict[str, Any]] = []
-    for chosen in asked.chosen():
-        lane = wheel_lane(chosen, base=asked.base, unpacked=asked.unpacked)
+    for chosen, lane in wheel_lanes(asked.chosen(), base=asked.base, unpacked=asked.unpacked, say=_say):
         with Player(lane, deadline=asked.deadline, launcher_path=project_folder()) as player:
             explorer = Explorer(player, chosen.wheel.version, chosen.wheel.label)
             for key, (trial, regression) in trials.items():
+                if not offered(trial.case, chosen.wheel.version):
+                    _say(f"{key} on {chosen.wheel.label}: not played, the release has no such kernel")
+                    continue
                 ((_, assessment),) = explorer.judge([trial])
                 outcome = "right" if assessment.judgement is Judgement.RIGHT else str(assessment.symptom)
                 expected = None if regression is None else regression.outcomes.get(chosen.wheel.label)

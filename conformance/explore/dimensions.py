@@ -30,6 +30,7 @@ __all__ = [
     "Space",
     "Value",
     "make_case",
+    "offered",
     "space_for",
 ]
 
@@ -259,6 +260,15 @@ def space_for(kernel_type: str, version: str) -> Space:
             )
         )
     return Space(tuple(Dimension(name, values) for name, values in factors.items()), tuple(constraints))
+
+
+def offered(case: Case, version: str) -> bool:
+    """Whether a release has a case's kernel type, and its quantisation for it: what came later says nothing about it."""
+    try:
+        factors = space_for(case.kernel_type, version).factors
+    except ExplorationError:
+        return False
+    return case.quant_type in factors["quant_type"]
 
 
 def _tokens(situation: Situation, seed: int) -> tuple[tuple[int, ...], ...]:

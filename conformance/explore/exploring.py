@@ -47,7 +47,7 @@ class Finding:
 
     Attributes:
         first: the trial of the exploration. smallest: what it was made into, which fails in the same way, and how.
-        repeats: it fails in processes of its own too; else `smallest` is as it was.
+        repeats: it fails in processes of its own too, and again when it is small; else `smallest` is as it was.
         times: how many trials of the exploration failed in the same way.
         shrunk: trials played to get there.
     """
@@ -173,7 +173,12 @@ class Explorer:
             assert symptom is not None
             trial = first.planned.trial
             say(f"{trial.case.name} ({symptom}): made small")
+            smallest, count, assessment = trial, 0, first.assessment
             repeats = any(self.fails_like(symptom)([trial]))
-            smallest, count = shrink(trial, self.fails_like(symptom), most=most) if repeats else (trial, 0)
-            ((_, assessment),) = self.judge([smallest])
+            if repeats:
+                smallest, count = shrink(trial, self.fails_like(symptom), most=most)
+                ((_, again),) = self.judge([smallest])
+                repeats = again.symptom is not None and symptom.same(again.symptom)
+                # What fails now and then, as a write into a neighbour may, is told as it was seen.
+                smallest, assessment = (smallest, again) if repeats else (trial, first.assessment)
             yield Finding(first, smallest, assessment, len(way), count, repeats)

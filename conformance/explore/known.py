@@ -14,10 +14,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from conformance.explore.playing import Trial
+from conformance.explore.schedules import PLAIN
 from conformance.suite.cases import Case
 from conformance.suite.encoding import DTYPE_SIZES
 from conformance.suite.oracle import World
-from moriep.buffers import DispatchShape
+from moriep.buffers import DispatchShape, plan_buffers
 from moriep.capacity import Capacity
 from moriep.errors import CapacityError
 from moriep.layouts import LAYOUTS, BufferLayout, layout_for_release
@@ -28,6 +29,10 @@ __all__ = ["KNOWN", "REFERENCE_RELEASE", "Known", "explaining", "foretold"]
 
 # The reference implementation, as a release: it does everything right, and refuses what does not fit.
 REFERENCE_RELEASE = "reference"
+
+_FLOAT = 4
+# Experts of a token that IntraNodeLL looks at: as many as a node has GPUs at most.
+_ROUTED_EXPERTS = 8
 
 _ANY_END = ("asserted", "out_of_bounds", "hang", "crash", "finished", "refused")
 
@@ -187,6 +192,73 @@ def _few_warps(world: World, _: BufferLayout) -> bool:
     return world.case.warps_per_block < 3 and _has_tokens(world)
 
 
+def _wide_slots(world: World, layout: BufferLayout) -> bool:
+    """Blockwise combine writes a row and its scales into a slot that was allocated without scales: a narrow row does not fit.
+
+    AsyncLL numbers slots by sender and place among what that one sent, IntraNodeLL by receiver and token, M for each rank.
+    """
+    case = world.case
+    if not case.quant_type.endswith("blockwise"):
+        return False
+    shape = _shape(case, case.width)
+    buffers = plan_buffers(_shape(case, case.hidden), layout)
+    buffer = buffers.buffer("staging" if case.kernel_type == "AsyncLL" else "combineInp")
+    if buffer is None:
+        return False
+    slot = case.width + shape.combine_scale_dim * _FLOAT
+    if case.kernel_type == "IntraNodeLL":
+        slot += case.top_k * _FLOAT
+    ranks = range(case.world_size)
+    for data, senders in enumerate(world.inputs):
+        for sender, inputs in enumerate(senders):
+            sent = [
+                [token for token in range(inputs.tokens) if to in world.destinations(data, sender, token)]
+                for to in ranks
+            ]
+            for receiver, tokens in enumerate(sent):
+                if not tokens:
+                    continue
+                if case.kernel_type == "AsyncLL":
+                    last = max(sender, receiver) * case.most_tokens + len(tokens)
+                else:
+                    last = receiver * case.most_tokens + tokens[-1] + 1
+                if last * slot > buffer.size:
+                    return True
+    return False
+
+
+def _needs_the_ninth(world: World, _: BufferLayout) -> bool:
+    """A token that goes to some rank for the sake of an expert behind its eighth."""
+    case = world.case
+    if case.top_k <= _ROUTED_EXPERTS:
+        return False
+    for data, ranks in enumerate(world.inputs):
+        for rank, inputs in enumerate(ranks):
+            for token in range(inputs.tokens):
+                routed = {int(item) // case.experts_per_rank for item in inputs.ids[token][:_ROUTED_EXPERTS]}
+                if not routed.issuperset(world.destinations(data, rank, token)):
+                    return True
+    return False
+
+
+def _scales_for_an_empty_rank(world: World, _: BufferLayout) -> bool:
+    """A rank that sends nothing receives something with scales."""
+    return world.case.scale_dim > 0 and any(
+        inputs.tokens == 0 and bool(world.expected(data, rank))
+        for data, ranks in enumerate(world.inputs)
+        for rank, inputs in enumerate(ranks)
+    )
+
+
+def _several_blocks(world: World, _: BufferLayout) -> bool:
+    return world.case.block_num > 1
+
+
+def _one_warp_or_another_order(trial: Trial) -> bool:
+    """With the engine's own order, waves of other blocks come too late for the barrier only if each block has one."""
+    return trial.case.warps_per_block == 1 or trial.schedule != PLAIN
+
+
 def _registered(world: World, _: BufferLayout) -> bool:
     return not world.case.external_input and _has_tokens(world)
 
@@ -268,6 +340,38 @@ KNOWN: tuple[Known, ...] = (
         ("finished", "refused"),
         ("position",),
         writes_outside=False,
+    ),
+    # Slots are allocated without the scales that combine puts behind each row.
+    Known("blockwise-slots-ll", ">=1.2.0", ("IntraNodeLL",), _wide_slots, ("out_of_bounds",), certain=True),
+    Known("blockwise-slots", ">=1.2.2", ("AsyncLL",), _wide_slots, ("out_of_bounds",), certain=True),
+    Known(
+        "ninth-expert",
+        ">=1.2.2",
+        ("IntraNodeLL",),
+        _needs_the_ninth,
+        ("finished",),
+        ("count", "missing", "sum", "weight_sum"),
+        certain=True,
+        writes_outside=False,
+    ),
+    Known(
+        "scales-of-an-empty-rank",
+        ">=1.1.1",
+        ("InterNode",),
+        _scales_for_an_empty_rank,
+        ("finished",),
+        ("scales",),
+        writes_outside=False,
+    ),
+    # A race: one block sets the counter back that the waves of the others still wait on.
+    Known(
+        "combine-barrier",
+        ">=1.1.1",
+        ("InterNode",),
+        _several_blocks,
+        ("hang",),
+        writes_outside=False,
+        when=_one_warp_or_another_order,
     ),
     # Until the constructor ends with a barrier. Ranks that meet behind it by themselves are spared.
     Known(

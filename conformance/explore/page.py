@@ -42,6 +42,12 @@ to `regressions.toml` with the judgement "open": whoever keeps one finds out wha
 trial that is not wanted in the list is played from a file: `--replay FILE`, with the JSON that a finding prints.
 """
 
+_CUT = """\
+Where fewer situations were played than there are, a budget of time cut the run: trials that share ranks come first, in the order
+of the array. The record has the numbers of those that were played, and the seed makes the same situations again; the same
+command with the same `--record` plays the rest. A situation is counted once, with what was said of it last.
+"""
+
 _SCHEDULES = """\
 The same small situations under other orders. A schedule comes from its number: with odd numbers the kernels of all ranks take
 turns in an order that a seed gives, with other blocks at once and other lengths of turns; with even ones ranks run freely, never
@@ -175,6 +181,7 @@ def explored_page(folder: Path) -> str:
         _HEAD,
         "## What was explored\n",
         _covered(explorations),
+        _CUT,
         "## Schedules\n",
         _SCHEDULES,
         _scheduled(explorations),

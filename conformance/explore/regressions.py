@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tomlkit
 import tomllib
+from packaging.version import Version
 
 from conformance.explore.dimensions import ExplorationError
 from conformance.explore.playing import Trial, trial_from_json, trial_to_json
@@ -72,11 +73,18 @@ class Regression:
 
     @property
     def affected(self) -> tuple[str, ...]:
-        """The wheels on which it goes wrong, in the order of the file."""
+        """The wheels on which it goes wrong, in the order of the releases."""
         return tuple(label for label, outcome in self.outcomes.items() if outcome != _RIGHT)
 
     def with_outcome(self, wheel: Wheel, outcome: str) -> Regression:
-        return replace(self, outcomes={**self.outcomes, wheel.label: outcome})
+        """With one more outcome, in the order of the releases."""
+        outcomes = {**self.outcomes, wheel.label: outcome}
+        return replace(self, outcomes=dict(sorted(outcomes.items(), key=lambda item: _release(item[0]))))
+
+
+def _release(label: str) -> tuple[Version, str]:
+    version, _, tag = label.partition("@")
+    return Version(version), tag
 
 
 def identity_of(trial: Trial) -> str:

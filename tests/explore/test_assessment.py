@@ -10,6 +10,7 @@ import pytest
 from conformance.explore.assessment import Judgement, Symptom, assess
 from conformance.explore.known import explaining, foretold
 from conformance.explore.playing import Trial
+from conformance.explore.schedules import PLAIN as PLAIN_SCHEDULE
 from conformance.explore.schedules import Schedule
 from conformance.suite.cases import Case
 from conformance.suite.launch import Outcome, OutcomeKind
@@ -19,6 +20,9 @@ from tests.suite.arrangements import right_combine, right_dispatch
 
 LABEL = "1.2.4@cp310"
 PLAIN = Case("plain", tokens=((3, 5),), rounds=1, dirty=False)
+# One token in rows that are narrower than the scales behind them; eight experts of one rank, and a ninth of another one.
+NARROW = Case("narrow", tokens=((0, 1),), most_tokens=1, hidden=8, top_k=1, rounds=1, quant_type="fp8_blockwise")
+NINTH = Case("ninth", tokens=((0, 1),), most_tokens=1, hidden=8, top_k=9, experts_per_rank=8, rounds=1, seed=28492)
 # Two ranks, at most 16 tokens each; rank 0 gets them all.
 FULL = Case("full", pattern="all_to_one", tokens=((10, 11),), rounds=1, cap=20)
 STAGED = Case("staged", pattern="all_to_one", target=1, cap=8, tokens=((4, 4),), rounds=1)
@@ -156,12 +160,48 @@ def test_a_slow_constructor_explains_a_hang_of_ranks_that_do_not_meet_until_rele
         (PLAIN.with_(kernel_type="InterNodeV1", gpus_per_node=1, rdma_block_num=8), "1.2.3", set()),
         (PLAIN.with_(kernel_type="InterNodeV1", gpus_per_node=1), "1.2.4", set()),
         (PLAIN.with_(kernel_type="InterNodeV1", pattern="out_of_range"), "1.2.4", {"IDS-2"}),
-        (PLAIN.with_(kernel_type="InterNode", block_num=3, external_input=False), "1.2.4", {"LNC-2", "CMB-4", "DSP-6"}),
+        (
+            PLAIN.with_(kernel_type="InterNode", block_num=3, external_input=False),
+            "1.2.4",
+            {"LNC-2", "CMB-4", "DSP-6", "combine-barrier"},
+        ),
+        (PLAIN.with_(kernel_type="InterNode", block_num=2), "1.2.4", {"DSP-6", "combine-barrier"}),
+        (NARROW.with_(kernel_type="AsyncLL"), "1.2.4", {"blockwise-slots", "CMB-3"}),
+        # 512 bytes and 224 of scales go into the 1,024 of bfloat16.
+        (NARROW.with_(kernel_type="AsyncLL", hidden=512), "1.2.4", {"CMB-3"}),
+        (NARROW.with_(kernel_type="IntraNodeLL"), "1.2.4", {"blockwise-slots-ll"}),
+        (NARROW.with_(kernel_type="IntraNodeLL", hidden=512), "1.2.4", set()),
+        (NARROW, "1.2.4", set()),
+        (NINTH.with_(kernel_type="IntraNodeLL"), "1.2.4", {"ninth-expert"}),
+        (NINTH.with_(kernel_type="IntraNodeLL"), "1.2.1", {"slow-constructor"}),
+        (NINTH.with_(kernel_type="IntraNodeLL", seed=1), "1.2.4", set()),
+        (NINTH, "1.2.4", set()),
+        (
+            NARROW.with_(kernel_type="InterNode", block_num=1, quant_type="none", scale_dim=1, pattern="all_to_one"),
+            "1.2.4",
+            {"LNC-2", "DSP-6", "scales-of-an-empty-rank"},
+        ),
     ],
 )
 def test_what_is_known_is_foretold_from_the_inputs(case: Case, version: str, expected: set[str]) -> None:
     found = foretold(make_world(case), version, f"{version}@cp310")
     assert {item.requirement for item in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("warps", "schedule", "expected"),
+    [
+        (1, PLAIN_SCHEDULE, ("combine-barrier",)),
+        (4, PLAIN_SCHEDULE, ()),
+        (4, Schedule(1, seed=7, lockstep=True), ("combine-barrier",)),
+    ],
+)
+def test_a_barrier_that_is_set_back_too_early_explains_a_hang_where_waves_come_late(
+    warps: int, schedule: Schedule, expected: tuple[str, ...]
+) -> None:
+    case = PLAIN.with_(kernel_type="InterNode", block_num=8, warps_per_block=warps)
+    known = foretold(make_world(case), "1.2.4", LABEL)
+    assert explaining(known, Trial(case, schedule=schedule), "hang", frozenset()) == expected
 
 
 @pytest.mark.parametrize(

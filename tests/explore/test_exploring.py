@@ -7,13 +7,14 @@ The implementations are those of conformance/suite/reference; ranks need torch (
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 
 from conformance.errors import ResultsError
 from conformance.explore.assessment import Judgement, Symptom
-from conformance.explore.dimensions import ExplorationError, space_for
+from conformance.explore.dimensions import ExplorationError, offered, space_for
 from conformance.explore.exploring import Explorer, Planned, Played, plan_schedules, plan_trials
 from conformance.explore.journal import ExploredJournal, read_journals
 from conformance.explore.known import REFERENCE_RELEASE
@@ -22,7 +23,9 @@ from conformance.explore.regressions import Regression, identity_of, read_regres
 from conformance.explore.schedules import make_schedule
 from conformance.suite.cases import Case
 from conformance.suite.lanes import plain_lane
+from conformance.suite.launch import Outcome
 from conformance.wheels import Wheel
+from tests.explore.test_assessment import finished
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 # The quick budget: as many situations of the covering array for each implementation.
@@ -128,6 +131,32 @@ def test_late_ranks_are_right_on_a_correct_implementation() -> None:
         assert {item.assessment.judgement for item in explorer.explore(plan)} <= {Judgement.RIGHT, Judgement.KNOWN}
 
 
+class _OnceBroken(Player):
+    """An implementation that fails on each case the first time only, as what was written outside may show or not."""
+
+    def __init__(self) -> None:
+        super().__init__(plain_lane())
+        self._seen: set[Case] = set()
+
+    def play(self, trials: Sequence[Trial]) -> Generator[tuple[int, Outcome], None, None]:
+        for number, trial in enumerate(trials):
+            case = trial.case
+            again = case in self._seen
+            self._seen.add(case)
+            yield number, finished(case) if again else Outcome(case, "crash", "rank 0: exit code 1", {}, (), "")
+
+
+def test_what_does_not_fail_again_once_it_is_small_is_told_as_it_was_seen() -> None:
+    case = Case("wide", tokens=((3, 5),), rounds=1, dirty=False, hidden=16)
+    explorer = Explorer(_OnceBroken(), "1.2.4", "1.2.4@cp310")
+    (seen,) = explorer.explore([Planned(0, {}, Trial(case))])
+    explorer = Explorer(_OnceBroken(), "1.2.4", "1.2.4@cp310")
+    (finding,) = explorer.minimise([seen], most=30)
+    assert not finding.repeats
+    assert finding.smallest == seen.planned.trial
+    assert finding.assessment == seen.assessment
+
+
 def test_a_schedule_comes_from_its_number() -> None:
     schedules = [make_schedule(number) for number in range(40)]
     assert schedules == [make_schedule(number) for number in range(40)]
@@ -159,11 +188,39 @@ def test_a_kernel_type_that_a_release_lacks_is_told(kernel_type: str, version: s
         space_for(kernel_type, version)
 
 
+@pytest.mark.parametrize(
+    ("kernel_type", "quant_type", "version", "expected"),
+    [
+        ("IntraNodeLL", "none", "1.1.1", False),
+        ("IntraNodeLL", "none", "1.2.0", True),
+        ("IntraNodeLL", "fp8_blockwise", "1.2.0", True),
+        ("AsyncLL", "fp8_blockwise", "1.2.1", False),
+        ("AsyncLL", "fp8_blockwise", "1.2.2", True),
+        ("InterNode", "none", "1.1.1", True),
+    ],
+)
+def test_a_trial_is_not_replayed_on_releases_that_have_no_such_kernel(
+    kernel_type: str, quant_type: str, version: str, expected: bool
+) -> None:
+    assert offered(Case("a", tokens=((1, 0),), kernel_type=kernel_type, quant_type=quant_type), version) is expected
+
+
 def _regression(name: str) -> Regression:
     trial = Trial(Case(name, tokens=((1, 2),)), "static", make_schedule(3))
     return Regression(
         name, "a title", trial, "hang: dispatch", "1.2.4@cp310", "0" * 64, 1, 2, 3, {"1.2.4@cp310": "right"}
     )
+
+
+def test_outcomes_are_in_the_order_of_releases_whatever_was_played_first() -> None:
+    labels = ("1.2.3.post1@cp310", "1.1.1@cp310", "1.2.3@cp310", "1.2.5.dev20261026@cp310", "1.2.4@cp310")
+    regression = _regression("one")
+    for label in labels:
+        version = label.partition("@")[0]
+        wheel = Wheel("amd-mori", version, "cp310-cp310-manylinux_2_35_x86_64", "0" * 64, 1, "")
+        regression = regression.with_outcome(wheel, "crash")
+    ordered = ("1.1.1@cp310", "1.2.3@cp310", "1.2.3.post1@cp310", "1.2.4@cp310", "1.2.5.dev20261026@cp310")
+    assert tuple(regression.outcomes) == regression.affected == ordered
 
 
 def test_regressions_are_the_same_after_they_were_written(tmp_path: Path) -> None:
