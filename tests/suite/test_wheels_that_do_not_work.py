@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.catalogue import aspects
 from conformance.run import select_requirements
 from conformance.suite.case_list import CASES
 from conformance.suite.judges import judge
@@ -37,9 +38,10 @@ def test_a_wheel_that_cannot_be_imported_is_a_crash_that_names_the_error(
     (package / "__init__.py").write_text("import ctypes\nctypes.CDLL('libmori_that_is_not_there.so')\n")
     lane = Lane("virtual", str(PYTHON), (package.parent,), {"CUDA_VISIBLE_DEVICES": ""})
     monkeypatch.setattr(Measurement, "_lane", lambda self: self._import(lane))
-    requirements = select_requirements(["OVF-7", "CAP-7"], "virtual")
-    with Measurement(WHEEL, "virtual", requirements, Setup(tmp_path / "measured")) as measurement:
-        records = [measurement.record(item.id) for item in requirements]
+    asked = aspects(select_requirements(["OVF-7", "CAP-7"], "virtual"), "quick")
+    with Measurement(WHEEL, "virtual", asked, Setup(tmp_path / "measured")) as measurement:
+        records = [measurement.record(*item.key) for item in asked]
+    assert len(records) == 2
     for record in records:
         assert record.verdict is Verdict.CRASH
         assert record.message.startswith("mori cannot be imported: OSError: libmori_that_is_not_there.so")
