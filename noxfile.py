@@ -138,10 +138,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=DRIVER)
 def ranks(session: nox.Session) -> None:
-    """The tests that need torch, which the others skip: every broken implementation, the dispatcher between ranks."""
+    """The tests that need torch, which the others skip: every broken implementation, the dispatcher between ranks, exploring."""
     install(session, "test")
     session.install("torch", "numpy")
-    session.run("pytest", "-n", "2", *(session.posargs or ["tests/suite", "tests/moriep"]))
+    session.run("pytest", "-n", "2", *(session.posargs or ["tests/suite", "tests/moriep", "tests/explore"]))
 
 
 @nox.session(python=DRIVER)
