@@ -100,7 +100,7 @@ def _cases(case: Case) -> Iterator[Case | None]:
     yield from _numbers(case, "experts_per_rank", (1, 2, 4))
     yield from _simpler(case, "cap", 0, None)
     yield from _numbers(case, "cap", (1,)) if case.cap else ()
-    yield from _numbers(case, "scale_dim", (0, 1, 4)) if case.scale_dim else _simpler(case, "scale_type_size", 0)
+    yield from _numbers(case, "scale_dim", (0, 1, 4)) if case.scale_dim else ()
     yield from _simpler(case, "dtype", "bfloat16", "float32")
     yield from _simpler(case, "external_input", True)
     yield from _simpler(case, "gpus_per_node", None, case.world_size)

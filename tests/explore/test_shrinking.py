@@ -47,7 +47,7 @@ def failing(when: Callable[[Trial], bool]) -> Callable[[Sequence[Trial]], Genera
     ("when", "expected"),
     [
         (lambda trial: True, {"world_size": 2, "tokens": ((0, 0),), "rounds": 1, "top_k": 1, "hidden": 8, "cap": 0}),
-        (lambda trial: True, {"most_tokens": 1, "scale_dim": 0, "scale_type_size": 0}),
+        (lambda trial: True, {"most_tokens": 1, "scale_dim": 0}),
         (lambda trial: trial.case.top_k >= 5, {"top_k": 5, "world_size": 2, "tokens": ((0, 0),), "pattern": "uniform"}),
         (lambda trial: trial.case.hidden > 100 and trial.case.dtype == "float32", {"hidden": 101, "dtype": "float32"}),
         (lambda trial: trial.case.rounds >= 2 and max(trial.case.tokens[-1]) >= 5, {"rounds": 2, "world_size": 2}),
