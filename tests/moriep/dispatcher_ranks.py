@@ -293,9 +293,10 @@ def order() -> list[str]:
 def combine_dtype(name: str, hidden_size: int) -> list[str]:
     """Random rows through a combine dtype: how far the sums are from the exact ones, as a share of the bound.
 
-    The combine kernels scale blocks of a row (fp8: by its largest magnitude a over F, as `moriep.dispatcher.quantise` does) or
-    cast as they are (fp8_direct_cast: s is 1). The block is MORI's choice, and a over the whole row bounds it. So one rank's
-    contribution x is off by at most max(|x| / 16, u * s), and the sum in bfloat16 by 2^-8 of itself besides.
+    The combine kernels scale those blocks of a row whose largest magnitude a is more than F, by a over F (fp8), and cast all else
+    as it is (s is 1; `sbScaled` in MORI's device_primitives.hpp), unlike `moriep.dispatcher.quantise`, which scales every block.
+    The block is MORI's choice, and a over the whole row bounds it. So one rank's contribution x is off by at most
+    max(|x| / 16, u * s), and the sum in bfloat16 by 2^-8 of itself besides.
     """
     model = ModelDescription(hidden_size, WORLD_SIZE * EXPERTS, EXPERTS, TOP_K)
     dispatcher = make({"SGLANG_MORI_COMBINE_DTYPE": name}, model=model)
@@ -315,11 +316,12 @@ def combine_dtype(name: str, hidden_size: int) -> list[str]:
     exact = 3 * rows
     half_step = 2.0**-11  # of float8_e4m3fnuz; of float8_e4m3fn it is 2^-10, with an F of 448
     largest = 240.0
-    scale = torch.ones(5, 1) if name == "fp8_direct_cast" else rows.abs().amax(1, keepdim=True) / largest
-    bound = sum(
-        torch.maximum((factor * rows).abs() / 16, (1.0 if name == "fp8_direct_cast" else factor) * scale * half_step)
+    most = rows.abs().amax(1, keepdim=True)
+    scales = {
+        factor: torch.ones(5, 1) if name == "fp8_direct_cast" else (factor * most / largest).clamp_min(1)
         for factor in (1.0, 2.0)
-    )
+    }
+    bound = sum(torch.maximum((factor * rows).abs() / 16, scale * half_step) for factor, scale in scales.items())
     bound = (bound + exact.abs() * 2.0**-8) * (1 + 2.0**-10)
     error = (found - exact).abs()
     inside = bool((error <= bound).all())
