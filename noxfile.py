@@ -187,7 +187,9 @@ def sanitizers(session: nox.Session) -> None:
     build_native(session, "build/sanitizers", *options)
     session.env["VIRTUAL_ROCM_TEST_BUILD"] = str(Path("build/sanitizers").resolve())
     for name in ("engine", "isa"):
-        session.run("pytest", f"tests/virtual_rocm/{name}", *session.posargs)
+        # What it loads into Python itself cannot bring a sanitizer's runtime, which has to be there first.
+        ignored = ["--ignore=tests/virtual_rocm/engine/test_coverage.py"] if name == "engine" else []
+        session.run("pytest", f"tests/virtual_rocm/{name}", *ignored, *session.posargs)
 
 
 @nox.session(python=["3.10", "3.12"])
