@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from .compiler.errors import ToolMissing
-from .compiler.toolchain import NEWEST, OLDEST, Toolchain, toolchain_of, find_rocm_hipcc, find_toolchain
+from .compiler.toolchain import NEWEST, OLDEST, Toolchain, find_rocm_hipcc, find_toolchain, toolchain_of
 from .errors import SetupError
 
 __all__ = [
