@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from .compiler.errors import ToolMissing
-from .compiler.toolchain import NEWEST, OLDEST, Toolchain, _toolchain_of, find_rocm_hipcc, find_toolchain
+from .compiler.toolchain import NEWEST, OLDEST, Toolchain, find_rocm_hipcc, find_toolchain, toolchain_of
 from .errors import SetupError
 
 __all__ = [
@@ -69,7 +69,7 @@ def compiler_for(architecture: str) -> Toolchain | None:
         program = shutil.which(f"clang-{release}") or shutil.which(f"/usr/lib/llvm-{release}/bin/clang")
         try:
             if program is not None:
-                return _toolchain_of(Path(program))
+                return toolchain_of(Path(program))
         except ToolMissing as missing:
             incomplete = incomplete or missing
     raise incomplete or ToolMissing(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,7 +12,8 @@ from virtual_rocm.compiler.errors import CommandLineError
 
 __all__ = ["DEFAULT_ARCHITECTURE", "Output", "Request", "parse"]
 
-DEFAULT_ARCHITECTURE = "gfx942"
+# What the virtual GPU is.
+DEFAULT_ARCHITECTURE = os.environ.get("VIRTUAL_ROCM_ARCHITECTURE") or "gfx942"
 
 _SOURCES = {".hip", ".cu", ".cpp", ".cc", ".cxx", ".c++"}
 

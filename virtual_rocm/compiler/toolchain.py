@@ -16,7 +16,7 @@ from pathlib import Path
 from virtual_rocm.compiler.cache import cache_directory, content_key, write_whole
 from virtual_rocm.compiler.errors import ToolMissing
 
-__all__ = ["NEWEST", "OLDEST", "Toolchain", "find_rocm_hipcc", "find_toolchain"]
+__all__ = ["NEWEST", "OLDEST", "Toolchain", "find_rocm_hipcc", "find_toolchain", "toolchain_of"]
 
 OLDEST = 17
 NEWEST = 22
@@ -99,11 +99,11 @@ def find_toolchain() -> Toolchain:
         clang = shutil.which(named)
         if clang is None:
             raise ToolMissing(f"VIRTUAL_ROCM_CLANG names {named!r}, which is not a program")
-        return _toolchain_of(Path(clang))
+        return toolchain_of(Path(clang))
     incomplete: ToolMissing | None = None
     for clang_path in _candidates():
         try:
-            return _toolchain_of(clang_path)
+            return toolchain_of(clang_path)
         except ToolMissing as missing:
             incomplete = incomplete or missing
     if incomplete is not None:
@@ -128,8 +128,12 @@ def _candidates() -> list[Path]:
     return found
 
 
-def _toolchain_of(clang: Path) -> Toolchain:
-    """What belongs to a clang; kept in the cache, as asking it takes longer than compiling a small kernel."""
+def toolchain_of(clang: Path) -> Toolchain:
+    """What belongs to a clang; kept in the cache, as asking it takes longer than compiling a small kernel.
+
+    Raises:
+        ToolMissing: that clang does not do; says which piece is missing and the package that has it.
+    """
     status = clang.resolve().stat()
     key = content_key(str(clang), str(clang.resolve()), str(status.st_size), str(status.st_mtime_ns))
     kept = cache_directory() / "toolchain" / f"{key}.json"
