@@ -28,8 +28,11 @@ constexpr std::uint32_t kNobody = ~0u;
 constexpr off_t kStateByte = kMostRanks;
 // Turns in a row without progress, for each member, after which nobody is expected to move by itself.
 constexpr std::uint32_t kIdleTurns = 3;
+// So many turns, for each member, after which they slow down. Far more: a kernel that sleeps between two
+// stores has one such turn for each s_sleep.
+constexpr std::uint32_t kIdleTurnsBeforePause = 500;
 constexpr std::chrono::milliseconds kLookAround{20};
-// Between turns while nobody moves: the host may still write to the memory that kernels look at.
+// Between turns from then on: the host may still write to the memory that kernels look at.
 constexpr std::chrono::milliseconds kIdlePause{10};
 // Between looks at whether the others have come.
 constexpr std::chrono::milliseconds kRest{5};
@@ -162,11 +165,13 @@ bool Lockstep::admit() {
   return true;
 }
 
-bool Lockstep::may_admit() const {
+bool Lockstep::idle_for(std::uint32_t turns) const {
   std::uint32_t members = 0;
   for (unsigned rank = 0; rank < state_->ranks; ++rank) members += state_->rank[rank] == RankState::member;
-  return members == 0 || state_->idle_turns >= kIdleTurns * members;
+  return members == 0 || state_->idle_turns >= turns * members;
 }
+
+bool Lockstep::may_admit() const { return idle_for(kIdleTurns); }
 
 bool Lockstep::try_admit() {
   if (!may_admit()) return false;
@@ -216,10 +221,12 @@ void Lockstep::hand_on() {
 
 bool Lockstep::take_turn(const std::atomic<bool>& attention) {
   const auto until = std::chrono::steady_clock::now() + kLookAround;
+  bool slow = false;
   while (true) {
     const std::uint32_t seen = state_->change.load(std::memory_order_acquire);
     {
       const Guard guard(*this);
+      slow = idle_for(kIdleTurnsBeforePause);
       if (state_->turn_and_one == rank_ + 1) break;
     }
     if (attention.load(std::memory_order_acquire)) return false;
@@ -230,7 +237,7 @@ bool Lockstep::take_turn(const std::atomic<bool>& attention) {
     }
     wait_for_change(seen, kLookAround);
   }
-  if (nobody_moves()) wait_for_change(state_->change.load(std::memory_order_acquire), kIdlePause);
+  if (slow) wait_for_change(state_->change.load(std::memory_order_acquire), kIdlePause);
   return true;
 }
 

@@ -70,6 +70,8 @@ class Lockstep {
  private:
   class Guard;
   void hand_on();
+  /// Each member, on average, has had so many turns in which nothing moved, and none has moved since.
+  bool idle_for(std::uint32_t turns) const;
   bool may_admit() const;
   bool try_admit();
   void find_dead();
