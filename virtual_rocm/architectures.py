@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-from pathlib import Path
 
+from .compiler.command_line import DEFAULT_ARCHITECTURE, device_architecture
 from .compiler.errors import ToolMissing
-from .compiler.toolchain import NEWEST, OLDEST, Toolchain, find_rocm_hipcc, find_toolchain, toolchain_of
+from .compiler.toolchain import NEWEST, OLDEST, Toolchain, find_rocm_hipcc, find_toolchain
 from .errors import SetupError
 
 __all__ = [
@@ -21,7 +19,6 @@ __all__ = [
     "debian_packages",
 ]
 
-DEFAULT_ARCHITECTURE = "gfx942"
 # With the first release of LLVM that compiles for it.
 ARCHITECTURES = {"gfx942": OLDEST, "gfx950": 20}
 
@@ -32,7 +29,7 @@ def checked_architecture(name: str | None) -> str:
     Raises:
         SetupError: the virtual GPU cannot be that.
     """
-    found = name or os.environ.get("VIRTUAL_ROCM_ARCHITECTURE") or DEFAULT_ARCHITECTURE
+    found = name or device_architecture()
     if found not in ARCHITECTURES:
         raise SetupError(f"the virtual GPU can be {' or '.join(ARCHITECTURES)}, not {found}")
     return found
@@ -58,23 +55,12 @@ def compiler_for(architecture: str) -> Toolchain | None:
     """
     if find_rocm_hipcc() is not None:
         return None
-    oldest = ARCHITECTURES[architecture]
-    if oldest == OLDEST or os.environ.get("VIRTUAL_ROCM_CLANG"):
-        usual = find_toolchain()
-        if usual.release < oldest:
-            raise ToolMissing(f"VIRTUAL_ROCM_CLANG names clang {usual.version}; {architecture} needs {oldest} or newer")
-        return usual
-    incomplete: ToolMissing | None = None
-    for release in range(oldest, NEWEST + 1):
-        program = shutil.which(f"clang-{release}") or shutil.which(f"/usr/lib/llvm-{release}/bin/clang")
-        try:
-            if program is not None:
-                return toolchain_of(Path(program))
-        except ToolMissing as missing:
-            incomplete = incomplete or missing
-    raise incomplete or ToolMissing(
-        f"{architecture} needs clang {oldest} or newer, with its lld, beside what else is here"
-    )
+    try:
+        return find_toolchain(ARCHITECTURES[architecture])
+    except ToolMissing as missing:
+        if architecture == DEFAULT_ARCHITECTURE:
+            raise
+        raise ToolMissing(f"for {architecture}: {missing}") from missing
 
 
 def debian_packages(architecture: str) -> tuple[str, str]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 from typing import Any
 
@@ -206,7 +205,7 @@ def patch_cuda(torch: Any, hip: Hip) -> CudaState:
         "get_device_properties": lambda device=None: hip.properties(index(device)),
         "get_device_name": lambda device=None: hip.properties(index(device)).name,
         "get_device_capability": capability,
-        "get_arch_list": lambda: [os.environ.get("VIRTUAL_ROCM_ARCHITECTURE") or "gfx942"],
+        "get_arch_list": lambda: [hip.properties(0).gcnArchName.partition(":")[0]],
         "can_device_access_peer": lambda device, peer: device != peer,
         "mem_get_info": lambda device=None: hip.memory_info(),
         "current_stream": current_stream,

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from virtual_rocm.compiler.errors import CommandLineError
 
-__all__ = ["DEFAULT_ARCHITECTURE", "Output", "Request", "parse"]
+__all__ = ["DEFAULT_ARCHITECTURE", "Output", "Request", "device_architecture", "parse"]
 
-# What the virtual GPU is.
-DEFAULT_ARCHITECTURE = os.environ.get("VIRTUAL_ROCM_ARCHITECTURE") or "gfx942"
+DEFAULT_ARCHITECTURE = "gfx942"
 
 _SOURCES = {".hip", ".cu", ".cpp", ".cc", ".cxx", ".c++"}
 
@@ -117,10 +116,16 @@ class Request:
     @property
     def architecture(self) -> str:
         """The one to compile for: the virtual GPU's, if it is among those asked for, else the first."""
+        device = device_architecture()
         for architecture in self.architectures:
-            if architecture.split(":")[0] == DEFAULT_ARCHITECTURE:
+            if architecture.split(":")[0] == device:
                 return architecture
-        return self.architectures[0] if self.architectures else DEFAULT_ARCHITECTURE
+        return self.architectures[0] if self.architectures else device
+
+
+def device_architecture() -> str:
+    """What the virtual GPU is, by the environment."""
+    return os.environ.get("VIRTUAL_ROCM_ARCHITECTURE") or DEFAULT_ARCHITECTURE
 
 
 def parse(arguments: list[str]) -> Request:

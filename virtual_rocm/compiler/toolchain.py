@@ -16,7 +16,7 @@ from pathlib import Path
 from virtual_rocm.compiler.cache import cache_directory, content_key, write_whole
 from virtual_rocm.compiler.errors import ToolMissing
 
-__all__ = ["NEWEST", "OLDEST", "Toolchain", "find_rocm_hipcc", "find_toolchain", "toolchain_of"]
+__all__ = ["NEWEST", "OLDEST", "Toolchain", "find_rocm_hipcc", "find_toolchain"]
 
 OLDEST = 17
 NEWEST = 22
@@ -84,11 +84,11 @@ def _is_ours(program: Path) -> bool:
         return False
 
 
-@functools.lru_cache(maxsize=1)
-def find_toolchain() -> Toolchain:
+@functools.lru_cache(maxsize=4)
+def find_toolchain(oldest: int = OLDEST) -> Toolchain:
     """The LLVM release to compile with.
 
-    ``VIRTUAL_ROCM_CLANG`` names a clang to use. Else the releases from ``OLDEST`` to ``NEWEST`` are looked for on PATH
+    ``VIRTUAL_ROCM_CLANG`` names a clang to use. Else the releases from `oldest` to ``NEWEST`` are looked for on PATH
     and where Debian and apt.llvm.org put them.
 
     Raises:
@@ -99,24 +99,35 @@ def find_toolchain() -> Toolchain:
         clang = shutil.which(named)
         if clang is None:
             raise ToolMissing(f"VIRTUAL_ROCM_CLANG names {named!r}, which is not a program")
-        return toolchain_of(Path(clang))
+        toolchain = _toolchain_of(Path(clang))
+        if toolchain.release < oldest:
+            raise ToolMissing(f"VIRTUAL_ROCM_CLANG names clang {toolchain.version}; {oldest} or newer is needed")
+        return toolchain
     incomplete: ToolMissing | None = None
-    for clang_path in _candidates():
+    for clang_path in _candidates(oldest):
         try:
-            return toolchain_of(clang_path)
+            toolchain = _toolchain_of(clang_path)
         except ToolMissing as missing:
             incomplete = incomplete or missing
+        else:
+            if toolchain.release >= oldest:
+                return toolchain
     if incomplete is not None:
         raise incomplete
+    example = _releases(oldest)[0]
     raise ToolMissing(
-        f"no clang of release {OLDEST} to {NEWEST} found: install clang and lld, for example "
-        "`apt-get install clang-19 lld-19`, or set VIRTUAL_ROCM_CLANG"
+        f"no clang of release {oldest} to {NEWEST} found: install clang and lld, for example "
+        f"`apt-get install clang-{example} lld-{example}`, or set VIRTUAL_ROCM_CLANG"
     )
 
 
-def _candidates() -> list[Path]:
+def _releases(oldest: int) -> list[int]:
+    return [release for release in _PREFERENCE if release >= oldest]
+
+
+def _candidates(oldest: int) -> list[Path]:
     found = []
-    for release in _PREFERENCE:
+    for release in _releases(oldest):
         for name in (f"clang-{release}", f"/usr/lib/llvm-{release}/bin/clang"):
             program = shutil.which(name)
             if program:
@@ -128,12 +139,8 @@ def _candidates() -> list[Path]:
     return found
 
 
-def toolchain_of(clang: Path) -> Toolchain:
-    """What belongs to a clang; kept in the cache, as asking it takes longer than compiling a small kernel.
-
-    Raises:
-        ToolMissing: that clang does not do; says which piece is missing and the package that has it.
-    """
+def _toolchain_of(clang: Path) -> Toolchain:
+    """What belongs to a clang; kept in the cache, as asking it takes longer than compiling a small kernel."""
     status = clang.resolve().stat()
     key = content_key(str(clang), str(clang.resolve()), str(status.st_size), str(status.st_mtime_ns))
     kept = cache_directory() / "toolchain" / f"{key}.json"

@@ -32,7 +32,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         found = Path(name) if Path(name).is_relative_to(tmp_path) else tmp_path / Path(name).name
         return str(found) if found.exists() else None
 
-    monkeypatch.setattr("virtual_rocm.architectures.shutil.which", which)
+    monkeypatch.setattr("virtual_rocm.compiler.toolchain.shutil.which", which)
     return tmp_path
 
 
@@ -57,14 +57,14 @@ def test_a_newer_release_beside_the_usual_one_compiles_for_gfx950_alone(machine:
 
 def test_what_gfx950_needs_is_named(machine: Path) -> None:
     install(machine, 19)
-    with pytest.raises(ToolMissing, match="gfx950 needs clang 20 or newer"):
+    with pytest.raises(ToolMissing, match="for gfx950: no clang of release 20 to 22"):
         compiler_for("gfx950")
 
 
 def test_a_clang_that_is_named_is_taken_or_refused(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(machine, 22)
     monkeypatch.setenv("VIRTUAL_ROCM_CLANG", str(install(machine, 19)))
-    with pytest.raises(ToolMissing, match=r"names clang 19\.1\.0; gfx950 needs 20"):
+    with pytest.raises(ToolMissing, match=r"for gfx950: VIRTUAL_ROCM_CLANG names clang 19\.1\.0; 20 or newer"):
         compiler_for("gfx950")
     monkeypatch.setenv("VIRTUAL_ROCM_CLANG", str(install(machine, 21)))
     find_toolchain.cache_clear()
@@ -101,7 +101,7 @@ def test_the_doctor_installs_for_gfx950_only_if_it_is_asked_for(
     monkeypatch.setattr(doctor, "_install_compiler", lambda architecture: ("touch", str(marker)))
     assert doctor.doctor(fix=True) == 0
     said = capfd.readouterr().out
-    assert "gfx950 needs clang 20 or newer" in said
+    assert "for gfx950: no clang of release 20 to 22" in said
     assert "doctor --architecture gfx950 --fix" in said
     assert not marker.exists()
     assert doctor.doctor(architecture="gfx950") == 1

@@ -55,7 +55,7 @@ def complete(folder: Path, release: int = 19) -> Path:
 
 
 def test_no_clang_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_candidates", list)
+    monkeypatch.setattr(module, "_candidates", lambda oldest: [])
     with pytest.raises(ToolMissing, match="apt-get install clang-19 lld-19"):
         find_toolchain()
 
@@ -100,7 +100,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_an_incomplete_release_does_not_hide_a_complete_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     first, second = fake_clang(tmp_path / "a", release=21), complete(tmp_path / "b", release=20)
-    monkeypatch.setattr(module, "_candidates", lambda: [first, second])
+    monkeypatch.setattr(module, "_candidates", lambda oldest: [first, second])
     assert find_toolchain().release == 20
 
 

@@ -19,9 +19,9 @@ std::size_t piece_bytes(const Wave& wave) { return std::size_t{kRowBytes} << wav
 
 }  // namespace
 
-std::uint8_t* attach_scratch(Wave* wave, std::uint32_t piece) {
+void attach_scratch(Wave* wave, std::uint32_t piece) {
   wave->scratch_held |= std::uint32_t{1} << piece;
-  return wave->scratch[piece] = wave->worker->memory->buffers.take(piece_bytes(*wave));
+  wave->scratch[piece] = wave->worker->memory->buffers.take(piece_bytes(*wave));
 }
 
 void detach_scratch(Wave* wave, BlockMemory& memory) {

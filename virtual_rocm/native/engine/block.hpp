@@ -81,7 +81,7 @@ const Program& program_of(const Wave& wave);
 /// Gives the wave a piece of its scratch. Late, at the first access to it, and taken back when the wave ends:
 /// where thousands of waves wait for one another before they do their work, few need more than what they keep
 /// across the wait at the same time, and those that follow find the rest warm.
-std::uint8_t* attach_scratch(Wave* wave, std::uint32_t piece);
+void attach_scratch(Wave* wave, std::uint32_t piece);
 
 /// Takes back all pieces.
 void detach_scratch(Wave* wave, BlockMemory& memory);
@@ -91,12 +91,20 @@ inline bool in_one_scratch_piece(const Wave* wave, std::uint32_t first, std::uin
   return (first ^ (first + count - 1)) >> wave->scratch_shift == 0;
 }
 
-inline std::uint8_t* scratch_row(Wave* wave, std::uint32_t row) {
+/// The row of a wave's scratch; null while the wave does not have the piece in which it lies.
+inline std::uint8_t* held_scratch_row(const Wave* wave, std::uint32_t row) {
   const std::uint32_t piece = row >> wave->scratch_shift;
-  std::uint8_t* memory = wave->scratch[piece];
-  if (memory == nullptr) [[unlikely]]
-    memory = attach_scratch(wave, piece);
-  return memory + std::size_t{row - (piece << wave->scratch_shift)} * kRowBytes;
+  std::uint8_t* const memory = wave->scratch[piece];
+  return memory == nullptr ? nullptr : memory + std::size_t{row - (piece << wave->scratch_shift)} * kRowBytes;
+}
+
+/// The same, of a wave that is given the piece if it does not have it.
+inline std::uint8_t* scratch_row(Wave* wave, std::uint32_t row) {
+  std::uint8_t* const held = held_scratch_row(wave, row);
+  if (held != nullptr) [[likely]]
+    return held;
+  attach_scratch(wave, row >> wave->scratch_shift);
+  return held_scratch_row(wave, row);
 }
 
 /// Byte `byte` of a lane.

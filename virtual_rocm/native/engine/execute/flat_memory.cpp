@@ -13,10 +13,9 @@ bool read_flat_byte(const Wave& wave, unsigned lane, std::uint64_t address, std:
   }
   if (high == kPrivateApertureHigh) {
     if (low >= wave.scratch_size) return false;
-    const std::uint32_t row = low / 4;
-    const std::uint8_t* piece = wave.scratch[row >> wave.scratch_shift];
-    if (piece == nullptr) return false;
-    byte = piece[std::size_t{row % (1u << wave.scratch_shift)} * kRowBytes + lane * 4 + low % 4];
+    const std::uint8_t* const row = held_scratch_row(&wave, low / 4);
+    if (row == nullptr) return false;
+    byte = row[lane * 4 + low % 4];
     return true;
   }
   if (!wave.worker->reads.allows(address, 1)) return false;

@@ -21,7 +21,7 @@ bool is_outside_the_proof(Opcode opcode) {
 
 // Whether `test` holds for every piece of scratch that the wave has.
 template <typename Test>
-bool for_each_piece(const Wave& wave, Test test) {
+bool every_piece(const Wave& wave, Test test) {
   const std::size_t bytes = std::size_t{kRowBytes} << wave.scratch_shift;
   for (std::uint32_t left = wave.scratch_held; left != 0; left &= left - 1)
     if (!test(static_cast<const std::uint8_t*>(wave.scratch[std::countr_zero(left)]), bytes)) return false;
@@ -54,7 +54,7 @@ void LoopWatch::begin(Wave& wave, const Operation* operation) {
   gpr_index_mode_ = wave.gpr_index_mode;
   scratch_.clear();
   scratch_held_ = wave.scratch_held;
-  for_each_piece(wave, [&](const std::uint8_t* piece, std::size_t bytes) {
+  every_piece(wave, [&](const std::uint8_t* piece, std::size_t bytes) {
     scratch_.insert(scratch_.end(), piece, piece + bytes);
     return true;
   });
@@ -68,12 +68,11 @@ bool LoopWatch::is_as_before(const Wave& wave) const {
          std::memcmp(registers_.data() + vectors_ * kLanes, wave.vector[kAccumulatorsBegin],
                      accumulators_ * sizeof wave.vector[0]) == 0 &&
          scratch_held_ == wave.scratch_held &&
-         for_each_piece(wave,
-                        [&, place = std::size_t{0}](const std::uint8_t* piece, std::size_t bytes) mutable {
-                          const bool same = std::memcmp(scratch_.data() + place, piece, bytes) == 0;
-                          place += bytes;
-                          return same;
-                        });
+         every_piece(wave, [&, place = std::size_t{0}](const std::uint8_t* piece, std::size_t bytes) mutable {
+           const bool same = std::memcmp(scratch_.data() + place, piece, bytes) == 0;
+           place += bytes;
+           return same;
+         });
 }
 
 const Operation* LoopWatch::dispatch(const Operation* operation, Wave* wave, std::uint32_t budget,
