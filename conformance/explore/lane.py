@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.environments import add_base, wheel_environment
+from conformance.environments import EnvironmentFailure, add_base, wheel_environment
 from conformance.explore.dimensions import ExplorationError
 from conformance.selection import Chosen
 from conformance.suite.lanes import Lane, device_compiler_digest, virtual_lane, virtual_variables
 from conformance.suite.measuring import project_folder
 from conformance.wheels import Wheel
 
-__all__ = ["TooNewError", "Unpacked", "wheel_lane", "wheel_lanes"]
+__all__ = ["NotHereError", "Unpacked", "wheel_lane", "wheel_lanes"]
 
 
-class TooNewError(ExplorationError):
-    """The wheel was built for a newer system than this one, and does not load here."""
+class NotHereError(ExplorationError):
+    """The machine cannot run the wheel: it was built for a newer system, or its Python is missing."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def wheel_lane(chosen: Chosen, *, base: Path | None, unpacked: Unpacked | None =
         base: an interpreter with torch and numpy; None for an environment of our own, which an unpacked wheel does not have.
 
     Raises:
-        TooNewError, ExplorationError, LaneError, EnvironmentFailure: this machine cannot run it.
+        NotHereError, ExplorationError, LaneError, EnvironmentFailure: this machine cannot run it.
     """
     wheel = chosen.wheel
     if unpacked is not None:
@@ -52,28 +52,33 @@ def wheel_lane(chosen: Chosen, *, base: Path | None, unpacked: Unpacked | None =
         _check_system(wheel, packages)
         cache = None if unpacked.jit_cache is None else unpacked.jit_cache / wheel.version
         return _virtual(str(base), packages, cache)
-    environment = wheel_environment(wheel, file=chosen.file)
-    _check_system(wheel, environment.packages)
-    cache = environment.jit_cache / device_compiler_digest(project_folder())
-    lane = _virtual(str(environment.python), environment.packages, cache)
-    add_base(environment, wheel, base=base)
+    try:
+        environment = wheel_environment(wheel, file=chosen.file)
+        _check_system(wheel, environment.packages)
+        cache = environment.jit_cache / device_compiler_digest(project_folder())
+        lane = _virtual(str(environment.python), environment.packages, cache)
+        add_base(environment, wheel, base=base)
+    except EnvironmentFailure as failure:
+        if failure.machine:
+            raise NotHereError(f"{wheel.label}: {failure}") from failure
+        raise
     return lane
 
 
 def wheel_lanes(
     chosen: Sequence[Chosen], *, base: Path | None, unpacked: Unpacked | None = None, say: Callable[[str], None]
 ) -> Iterator[tuple[Chosen, Lane]]:
-    """The lane of each wheel, in turn. One that is too new for this system is left out with a word: groups hold such wheels.
+    """The lane of each wheel, in turn. One that this machine cannot run is left out with a word: groups hold such wheels.
 
     Raises:
-        TooNewError: all of them are. What `wheel_lane` raises.
+        NotHereError: all of them are. What `wheel_lane` raises.
     """
-    refused: TooNewError | None = None
+    refused: NotHereError | None = None
     played = False
     for item in chosen:
         try:
             lane = wheel_lane(item, base=base, unpacked=unpacked)
-        except TooNewError as error:
+        except NotHereError as error:
             refused = error
             if len(chosen) > 1:
                 say(f"left out: {error}")
@@ -87,7 +92,7 @@ def wheel_lanes(
 def _check_system(wheel: Wheel, packages: Path) -> None:
     too_new = virtual_variables((packages,), project_folder()).too_new
     if too_new:
-        raise TooNewError(f"{wheel.label}: {too_new}; explore it on a newer system, or take a cp310 wheel")
+        raise NotHereError(f"{wheel.label}: {too_new}; explore it on a newer system, or take a cp310 wheel")
 
 
 def _virtual(python: str, packages: Path, jit_cache: Path | None) -> Lane:

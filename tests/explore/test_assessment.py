@@ -23,6 +23,8 @@ PLAIN = Case("plain", tokens=((3, 5),), rounds=1, dirty=False)
 # One token in rows that are narrower than the scales behind them; eight experts of one rank, and a ninth of another one.
 NARROW = Case("narrow", tokens=((0, 1),), most_tokens=1, hidden=8, top_k=1, rounds=1, quant_type="fp8_blockwise")
 NINTH = Case("ninth", tokens=((0, 1),), most_tokens=1, hidden=8, top_k=9, experts_per_rank=8, rounds=1, seed=28492)
+# Of three experts each, 64 lanes number 21 tokens.
+MANY = Case("many", tokens=((22, 0),), most_tokens=22, hidden=8, top_k=3, rounds=1, play="dispatch", dirty=False)
 # Two ranks, at most 16 tokens each; rank 0 gets them all.
 FULL = Case("full", pattern="all_to_one", tokens=((10, 11),), rounds=1, cap=20)
 STAGED = Case("staged", pattern="all_to_one", target=1, cap=8, tokens=((4, 4),), rounds=1)
@@ -176,6 +178,10 @@ def test_a_slow_constructor_explains_a_hang_of_ranks_that_do_not_meet_until_rele
         (NINTH.with_(kernel_type="IntraNodeLL"), "1.2.1", {"slow-constructor"}),
         (NINTH.with_(kernel_type="IntraNodeLL", seed=1), "1.2.4", set()),
         (NINTH, "1.2.4", set()),
+        (MANY.with_(kernel_type="AsyncLL"), "1.2.2", {"CMB-3", "orphan-row", "slow-constructor"}),
+        (MANY.with_(kernel_type="AsyncLL"), "1.2.4", {"CMB-3"}),
+        (MANY.with_(kernel_type="AsyncLL", top_k=4), "1.2.2", {"CMB-3", "slow-constructor"}),
+        (MANY.with_(kernel_type="AsyncLL", tokens=((21, 0),)), "1.2.2", {"CMB-3", "slow-constructor"}),
         (
             NARROW.with_(kernel_type="InterNode", block_num=1, quant_type="none", scale_dim=1, pattern="all_to_one"),
             "1.2.4",

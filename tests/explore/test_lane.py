@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.explore.lane import TooNewError, Unpacked, wheel_lanes
+from conformance.explore.lane import NotHereError, Unpacked, wheel_lanes
 from conformance.selection import Chosen
 from conformance.suite.lanes import LaneError, virtual_variables
 from conformance.suite.measuring import project_folder
@@ -68,5 +68,12 @@ def test_a_wheel_that_is_too_new_for_this_system_is_left_out_of_a_group(unpacked
 
 
 def test_a_wheel_that_is_too_new_is_refused_if_nothing_else_was_asked_for(unpacked: Unpacked) -> None:
-    with pytest.raises(TooNewError, match=r"1\.0\.0@cp312: the packages want GLIBC_2\.99"):
+    with pytest.raises(NotHereError, match=r"1\.0\.0@cp312: the packages want GLIBC_2\.99"):
         list(wheel_lanes((NEW,), base=Path(sys.executable), unpacked=unpacked, say=pytest.fail))
+
+
+def test_a_wheel_whose_tag_says_that_it_is_too_new_is_told_in_the_same_way() -> None:
+    """Before it is fetched, so no folder of unpacked wheels is needed."""
+    wheel = Chosen(Wheel("amd-mori", "1.2.4", "cp310-cp310-manylinux_2_99_x86_64", "0" * 64, 1, ""))
+    with pytest.raises(NotHereError, match=r"C library \(glibc\) of version 2\.99"):
+        list(wheel_lanes((wheel,), base=Path(sys.executable), say=pytest.fail))
