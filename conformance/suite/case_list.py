@@ -157,7 +157,14 @@ _LIST = (
     Case("ll-odd-warps", kernel_type="IntraNodeLL", block_num=4, warps_per_block=5, tokens=((7, 5),), alone=True),
     _OVERFLOW.with_(name="ll-overflow-by-one", kernel_type="IntraNodeLL", cap=20, tokens=((11, 10),)),
     # Payloads.
-    Case("fp8-ocp", dtype="float8_e4m3fn", tokens=((7, 5), (3, 6)), scale_dim=56, scale_type_size=4),
+    Case(
+        "fp8-ocp",
+        dtype="float8_e4m3fn",
+        tokens=((7, 5), (3, 6)),
+        scale_dim=56,
+        scale_type_size=4,
+        architecture="gfx950",
+    ),
     Case("fp4", dtype="float4_e2m1fn_x2", hidden=128, tokens=((7, 5), (3, 6)), scale_dim=32, scale_type_size=1),
     Case("scales-56x1", tokens=((7, 5), (3, 6)), scale_dim=56, scale_type_size=1),
     Case("scales-32x4", tokens=((7, 5), (3, 6)), scale_dim=32, scale_type_size=4),
