@@ -179,6 +179,7 @@ _LIST = (
     Case("many-rounds", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8),
     Case("no-barriers", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8, barriers=False, dirty=False),
     Case("same-call", tokens=((7, 5),), rounds=8, same_inputs=True, barriers=False, dirty=False),
+    Case("captured", tokens=((7, 5),), rounds=4, captured=True),
     Case("two-ops", play="two_ops", tokens=((7, 5), (3, 6), (1, 9), (8, 8))),
     # The other op.
     Case("v2-uniform", second_op=True, tokens=((7, 5), (3, 6)), dirty=False),

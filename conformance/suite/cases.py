@@ -74,7 +74,9 @@ class Case:
             kernels (their blocks are shared by two paths) and 0 for the others.
         guard, combine_input: of moriep's dispatcher, for the play `guarded`.
         hidden_in_use: elements of a token that the calls bring, where these are fewer than the configuration's.
-        same_inputs: every round brings the tensors of the first, as a captured graph does.
+        same_inputs: every round brings the tensors of the first, with what they held then.
+        captured: the first round calls as always; in the second dispatch and combine are captured as graphs, and replayed from
+            then on, with other data in the same tensors.
         barriers: ranks meet between steps. Without, a rank goes on as soon as its own call is through.
         overlap: between the halves of a send and a receive ranks take different times, launch other work, and overwrite what
             they sent.
@@ -114,6 +116,7 @@ class Case:
     combine_input: str = "auto"
     hidden_in_use: int | None = None
     same_inputs: bool = False
+    captured: bool = False
     barriers: bool = True
     overlap: bool = False
     count_experts: bool = False
@@ -136,6 +139,8 @@ class Case:
             raise ValueError(f"case {self.name}: {self.top_k} different experts do not fit on one rank")
         if self.same_inputs and self.play not in ("dispatch", "round_trip"):
             raise ValueError(f"case {self.name}: the same inputs in every round do not go with the play {self.play}")
+        if self.captured and (self.play != "round_trip" or len(self.tokens) != 1):
+            raise ValueError(f"case {self.name}: a graph is captured of round trips with as many tokens in every round")
 
     @property
     def experts(self) -> int:

@@ -61,6 +61,11 @@ class GuardedTensor:
         inside = self._block[_GUARD_BYTES : _GUARD_BYTES + self._raw.size]
         self.tensor = inside.view(dtype).reshape(raw.shape[0], columns)
 
+    def refill(self, raw: Bytes) -> None:
+        """Other bytes, as many as before, in the same place."""
+        self._raw = np.ascontiguousarray(raw).reshape(-1)
+        self.restore()
+
     def restore(self) -> None:
         """Put the bytes back that it was made of."""
         inside = self._block[_GUARD_BYTES : _GUARD_BYTES + self._raw.size]

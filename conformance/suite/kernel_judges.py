@@ -27,6 +27,7 @@ for _requirement, _cases, _kinds, _good in (
     ("CMB-8", ("blockwise",), _BOTH, "off by no more than fp8 rounding of each contribution, block by block"),
     ("STA-5", ("many-rounds", "no-barriers"), _BOTH, "right in each of 8 rounds, with and without barriers"),
     ("STA-6", ("same-call",), _BOTH, "the same call is right 8 times in a row"),
+    ("STA-8", ("captured",), _BOTH, "captured as graphs, dispatch and combine are right at each of 3 replays"),
     ("STA-7", ("two-ops",), _BOTH, "two ops keep apart"),
     ("NOD-1", tuple(f"4-ranks-nodes-of-{gpus}" for gpus in (1, 2, 4)), _BOTH, "right on nodes of 1, 2 and 4 ranks"),
     ("NOD-2", ("8-ranks-nodes-of-8",), _BOTH, "right on 8 ranks of one node"),

@@ -10,6 +10,7 @@ import json
 import os
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import torch.distributed as dist
 
 from conformance.suite.allocations import compare_allocations
 from conformance.suite.calling import config_arguments, landed, prune
+from conformance.suite.captured import CAPTURE_REFUSED, CapturedCall
 from conformance.suite.cases import Case, case_from_json, make_inputs
 from conformance.suite.device import Device, GuardedTensor, find_device, make_dirty, raw_bytes
+from conformance.suite.dispatch_tensors import make_tensors, refill_tensors
 from conformance.suite.encoding import numeric
 from conformance.suite.experts import expert_output, weights_for_combine
 from conformance.suite.observations import (
@@ -47,7 +50,8 @@ _FAULTS = ("HIP error", "CUDA error", "hipError", "illegal memory access", "Acce
 _OTHER = "_other"
 
 
-_NO_KERNEL = "hipModuleGetFunction("
+# The release does not build the kernel for this GPU; or the call may not be captured.
+_NO_FAULTS = ("hipModuleGetFunction(", CAPTURE_REFUSED)
 
 
 class _Others(Exception):
@@ -76,6 +80,8 @@ class _Player:
         self.step = "construct"
         self._first = self._second = self._now = _Current(None)
         self._same: tuple[GuardedTensor, ...] = ()
+        self._captured: dict[str, CapturedCall] = {}
+        self._given: tuple[Any, Any] | None = None
         self.dispatches: list[DispatchObservation] = []
         self.combines: list[CombineObservation] = []
         self.guards: list[GuardedTensor] = []
@@ -170,42 +176,30 @@ class _Player:
         dist.barrier()
         return {name: raw_bytes(tensor) for name, tensor in outputs.items()}
 
-    def _make_tensors(self, data: int) -> tuple[GuardedTensor, ...]:
-        """Payload, weights, ids, and scales where the case has them."""
-        case, inputs = self.case, make_inputs(self.case, self.rank, data)
-        tokens = inputs.tokens
-        payload = GuardedTensor(
-            f"payload {data}", inputs.payload, getattr(torch, case.dtype), case.columns, self.device
-        )
-        weights = GuardedTensor(
-            f"weights {data}",
-            inputs.weights.view(np.uint8).reshape(tokens, -1) if tokens else np.zeros((0, 0), np.uint8),
-            torch.float32,
-            case.top_k,
-            self.device,
-        )
-        ids = GuardedTensor(
-            f"ids {data}",
-            inputs.ids.view(np.uint8).reshape(tokens, -1) if tokens else np.zeros((0, 0), np.uint8),
-            torch.int32,
-            case.top_k,
-            self.device,
-        )
-        made: tuple[GuardedTensor, ...] = (payload, weights, ids)
-        if case.scale_bytes:
-            kind = {1: torch.uint8, 4: torch.float32}[case.scale_type_size]
-            made += (GuardedTensor(f"scales {data}", inputs.scales, kind, case.scale_dim, self.device),)
-        self.guards += made
-        return made
+    def _tensors(self, data: int) -> tuple[GuardedTensor, ...]:
+        """What the dispatch is handed: new tensors, or those of the first round where the case keeps to them."""
+        if self._same and self.case.captured:
+            refill_tensors(self._same, self.case, self.rank, data)
+        elif not (self._same and self.case.same_inputs):
+            self._same = make_tensors(self.case, self.rank, data, self.device)
+            self.guards += self._same
+        return self._same
+
+    def _called(self, name: str, data: int, call: Callable[[], Any]) -> Any:
+        """Make the call; where the case captures it, only once: from then on, the graph is replayed."""
+        if not self.case.captured or data == 0:
+            return call()
+        if name not in self._captured:
+            self._captured[name] = CapturedCall(call, self.device)
+        return self._captured[name].replay()
 
     def dispatch(self, data: int, step: str) -> None:
         case, now = self.case, self._now
         before = self._prepare_outputs()
-        if not (case.same_inputs and self._same):
-            self._same = self._make_tensors(data)
-        payload, weights, ids = self._same[:3]
+        given = self._tensors(data)
+        payload, weights, ids = given[:3]
         tokens = int(payload.tensor.shape[0])
-        scales = self._same[3].tensor if len(self._same) > 3 else None
+        scales = given[3].tensor if len(given) > 3 else None
         if scales is None and case.calls is not None and case.calls.scales == "empty":
             scales = torch.empty((tokens, 0), dtype=torch.uint8, device=self.device.name)
         arguments: tuple[Any, ...] = (payload.tensor, weights.tensor, scales, ids.tensor)
@@ -222,12 +216,17 @@ class _Player:
         elif step == "replay":
             result = now.op.dispatch(*arguments, **named, **counting, routing=now.routing)
         elif case.kernel_type == "AsyncLL":
-            result = now.op.dispatch_send(*arguments, **named)
-            self._work_between(payload, weights, ids)
-            received_with = case.calls.receive_keywords if case.calls is not None else ()
-            now.op.dispatch_recv(**dict(received_with), **counting)
+
+            def both_halves() -> Any:
+                sent = now.op.dispatch_send(*arguments, **named)
+                self._work_between(payload, weights, ids)
+                received_with = case.calls.receive_keywords if case.calls is not None else ()
+                now.op.dispatch_recv(**dict(received_with), **counting)
+                return sent
+
+            result = self._called("dispatch", data, both_halves)
         else:
-            result = now.op.dispatch(*arguments, **named, **counting)
+            result = self._called("dispatch", data, lambda: now.op.dispatch(*arguments, **named, **counting))
         self.device.synchronize()
         self._restore(payload, weights, ids)
         out, out_weights, out_scales, out_ids, count = result[:5]
@@ -318,6 +317,7 @@ class _Player:
         new_weights = np.full((rows, case.top_k), np.nan, np.float32)
         new_weights[:valid] = weights_for_combine(self.rank, seen.weights[:valid])
         given_weights = torch.from_numpy(new_weights).to(self.device.name)
+        given, given_weights = self._kept(given, given_weights)
         self.device.synchronize()
         if case.barriers and meets("inputs"):
             dist.barrier()
@@ -333,14 +333,19 @@ class _Player:
         if step == "combine_routing":
             out, out_weights = now.op.combine(*arguments, **named, routing=now.routing)[:2]
         elif case.kernel_type == "AsyncLL":
-            out, out_weights = now.op.combine_send(*arguments, **named)[:2]
-            if case.overlap:
-                self._work_between()
-                make_dirty(given)
-                make_dirty(given_weights)
-            now.op.combine_recv()
+
+            def both_halves() -> Any:
+                sent = now.op.combine_send(*arguments, **named)[:2]
+                if case.overlap:
+                    self._work_between()
+                    make_dirty(given)
+                    make_dirty(given_weights)
+                now.op.combine_recv()
+                return sent
+
+            out, out_weights = self._called("combine", data, both_halves)
         else:
-            out, out_weights = now.op.combine(*arguments, **named)[:2]
+            out, out_weights = self._called("combine", data, lambda: now.op.combine(*arguments, **named)[:2])
         self.device.synchronize()
         if case.allocations:
             self._tell_allocations(out, out_weights)
@@ -355,6 +360,17 @@ class _Player:
                 count_after=int(now.count.reshape(-1)[0].item()),
             )
         )
+
+    def _kept(self, given: Any, weights: Any) -> tuple[Any, Any]:
+        """Combine's input and weights where the graph, if there is one, reads them."""
+        if not self.case.captured:
+            return given, weights
+        if self._given is None:
+            self._given = (given, weights)
+        elif self._given[0] is not given:
+            self._given[0].copy_(given)
+            self._given[1].copy_(weights)
+        return self._given
 
     def guarded(self, data: int, step: str) -> None:
         if step == "guarded_dispatch":
@@ -439,8 +455,7 @@ def _play(case: Case, rank: int, device: Device, folder: Path) -> Observation:
         outcome, message = "stopped", "another rank did not get through this step"
     except Exception as error:
         text = "".join(traceback.format_exception_only(type(error), error)).strip()
-        # A kernel that the release does not build for this GPU is no fault of the device.
-        lost = any(word in text for word in _FAULTS) and _NO_KERNEL not in text
+        lost = any(word in text for word in _FAULTS) and not any(word in text for word in _NO_FAULTS)
         where = traceback.extract_tb(error.__traceback__)[-1]
         outcome = "device_error" if lost else "refused"
         message = f"{text} (in {where.name}, {Path(where.filename).name}:{where.lineno})"

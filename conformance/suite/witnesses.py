@@ -113,6 +113,7 @@ WITNESSES: dict[str, str] = {
     "forgets-a-token-every-fifth-call": "STA-5",
     "adds-up-when-called-with-the-same-tensors": "STA-6",
     "shares-its-rows-between-ops": "STA-7",
+    "sends-what-stood-there-before": "STA-8",
     "loses-tokens-of-the-fourth-node": "NOD-1",
     "knows-seven-ranks": "NOD-2",
     "loses-tokens-between-two-large-nodes": "NOD-3",

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from virtual_rocm_hip import Hip
+from virtual_rocm_graph import Capture, graph_class, graph_pool_handle
+from virtual_rocm_hip import Hip, holds_device_address
 
 _HIP_VERSION = "7.2.0"
 
 
 class CudaState:
-    """The current device and the current stream of each thread."""
+    """The current device, the current stream and the capture of each thread."""
 
-    def __init__(self, hip: Hip) -> None:
-        self.hip = hip
+    def __init__(self, torch: Any, hip: Hip) -> None:
+        self.torch, self.hip = torch, hip
         self._local = threading.local()
 
     def current_device(self) -> int:
@@ -40,10 +42,26 @@ class CudaState:
     def synchronize_current_stream(self) -> None:
         self.hip.call("hipStreamSynchronize", ctypes.c_void_p(self.raw_stream()))
 
+    def capture(self) -> Capture | None:
+        """What this thread captures now."""
+        return getattr(self._local, "capture", None)
+
+    def begin_capture(self, mode: int) -> None:
+        """Capture the current stream."""
+        self._local.capture = Capture(self.torch, self.hip, self.raw_stream(), mode, holds_device_address)
+
+    def end_capture(self) -> list[int | Callable[[], None]]:
+        """The steps of what was captured; whatever goes wrong, the thread captures no longer."""
+        capture = self.capture()
+        if capture is None:
+            raise RuntimeError("capture_end without capture_begin")
+        self._local.capture = None
+        return capture.finish()
+
 
 def patch_cuda(torch: Any, hip: Hip) -> CudaState:
     """Replace what of torch.cuda would look for a driver."""
-    state = CudaState(hip)
+    state = CudaState(torch, hip)
     cuda = torch.cuda
 
     def index(device: Any = None) -> int:
@@ -156,12 +174,6 @@ def patch_cuda(torch: Any, hip: Hip) -> CudaState:
             if self.stream is not None:
                 state.set_stream(self._before)
 
-    class CUDAGraph:
-        """torch.cuda.CUDAGraph."""
-
-        def __init__(self, *_: object, **__: object) -> None:
-            raise NotImplementedError("graph capture is not a part of the virtual GPU: run eagerly")
-
     def current_stream(device: Any = None) -> Any:
         stream = state.current_stream()
         return stream if stream is not None else Stream(device, _handle=0)
@@ -216,8 +228,9 @@ def patch_cuda(torch: Any, hip: Hip) -> CudaState:
         "Stream": Stream,
         "ExternalStream": lambda pointer, device=None: Stream(device, _handle=pointer),
         "Event": Event,
-        "CUDAGraph": CUDAGraph,
-        "is_current_stream_capturing": lambda: False,
+        "CUDAGraph": graph_class(torch, hip, state),
+        "graph_pool_handle": graph_pool_handle,
+        "is_current_stream_capturing": lambda: state.capture() is not None,
         "is_bf16_supported": lambda including_emulation=True: True,
         "empty_cache": nothing,
         "ipc_collect": nothing,
@@ -235,6 +248,9 @@ def patch_cuda(torch: Any, hip: Hip) -> CudaState:
     }
     for name, answer in answers.items():
         setattr(cuda, name, answer)
+    # `with torch.cuda.graph(…)` finds its parts there.
+    for name in ("CUDAGraph", "graph_pool_handle", "is_current_stream_capturing"):
+        setattr(cuda.graphs, name, answers[name])
     torch.Event = getattr(torch, "Event", Event)
     torch._C._cuda_getCurrentRawStream = lambda device: state.raw_stream()
     torch._C._cuda_getDevice = state.current_device

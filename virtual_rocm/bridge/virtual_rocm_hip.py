@@ -23,6 +23,15 @@ def is_device_address(address: int) -> bool:
     return _BEGIN <= address < _END
 
 
+def holds_device_address(tensor: Any) -> bool:
+    """Whether that is a "cuda" tensor: it has memory, and the memory is the device's; an empty one is told by a mark."""
+    try:
+        address = tensor.data_ptr()
+    except RuntimeError:  # no storage: a meta or fake tensor
+        return False
+    return is_device_address(address) if address else bool(getattr(tensor, "_virtual_rocm_device", False))
+
+
 class Hip:
     """The runtime library, as ctypes sees it."""
 
@@ -60,6 +69,12 @@ class Hip:
         """Call a function that writes a handle to its first argument."""
         handle = ctypes.c_void_p()
         self.call(name, ctypes.byref(handle), *arguments)
+        return handle.value or 0
+
+    def new_handle_last(self, name: str, *arguments: Any) -> int:
+        """Call a function that writes a handle to its last argument."""
+        handle = ctypes.c_void_p()
+        self.call(name, *arguments, ctypes.byref(handle))
         return handle.value or 0
 
     def integer(self, name: str, *arguments: Any) -> int:

@@ -7,7 +7,7 @@ device. Where a tensor's address lies then tells where the tensor is. So kernels
 on hardware, and `.cpu()` and `.cuda()` copy between the two.
 
 Operations on "cuda" tensors run on the host, at once; before one runs, the current stream is synchronised, which keeps
-the order that a program sees on a GPU.
+the order that a program sees on a GPU. While a graph is captured they are kept instead (virtual_rocm_graph).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import Any
 
 from virtual_rocm_cuda import patch_cuda
-from virtual_rocm_hip import Hip, is_device_address
+from virtual_rocm_graph import Capture
+from virtual_rocm_hip import Hip, holds_device_address
 
 # Calls and attributes that only look at a tensor's form.
 _FORM_METHODS = (
@@ -60,19 +61,19 @@ class TensorPlacement:
     """Where tensors are, and how to make them there."""
 
     def __init__(
-        self, torch: Any, hip: Hip, synchronize: Callable[[], None], current_device: Callable[[], int]
+        self,
+        torch: Any,
+        hip: Hip,
+        synchronize: Callable[[], None],
+        current_device: Callable[[], int],
+        capture: Callable[[], Capture | None],
     ) -> None:
         self.torch, self.hip = torch, hip
-        self.synchronize, self.current_device = synchronize, current_device
+        self.synchronize, self.current_device, self.capture = synchronize, current_device, capture
 
     def on_device(self, tensor: Any) -> bool:
         """Whether that is a "cuda" tensor."""
-        try:
-            address = tensor.data_ptr()
-        except RuntimeError:  # no storage: a meta or fake tensor
-            return False
-        # An empty tensor has no address; it carries a mark instead.
-        return is_device_address(address) if address else getattr(tensor, "_virtual_rocm_device", False)
+        return holds_device_address(tensor)
 
     def device_of(self, tensor: Any) -> Any:
         """`tensor.device` as the program shall see it."""
@@ -99,6 +100,17 @@ class TensorPlacement:
             return True
         kind = device.type if isinstance(device, self.torch.device) else str(device).partition(":")[0]
         return {"cuda": True, "hip": True, "cpu": False}.get(kind)
+
+    def run(self, there: bool, after_stream: bool, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run an operation behind the current stream's work, or keep it where that is captured."""
+        capture = self.capture()
+        if capture is not None and (after_stream or there):
+            if not there:
+                capture.refuse(function)
+            return capture.operation(function, args, kwargs, functools.partial(self.make, there))
+        if after_stream:
+            self.synchronize()
+        return self.make(there, function, *args, **kwargs)
 
     def make(self, there: bool, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run `function` with new tensors placed on the device, or on the host."""
@@ -172,13 +184,13 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
             kwargs["copy"] = True
             # Positional flags after the device: non_blocking, copy.
             kept = [value for value in kept if not isinstance(value, bool)]
-        if here:
-            place.synchronize()
         if not kept and not any(name in kwargs for name in ("dtype", "copy", "memory_format")):
+            if here and place.capture() is None:
+                place.synchronize()
             return source
         if kwargs.get("copy") and not kept and "dtype" not in kwargs:
             kwargs["dtype"] = source.dtype  # Tensor.to(copy=True) alone has no such form
-        return place.make(there, tensor.to, source, *kept, **kwargs)
+        return place.run(there, here, tensor.to, source, *kept, **kwargs)
 
     def to_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return move((args[0], "cuda"), {k: v for k, v in kwargs.items() if k == "memory_format"})
@@ -235,9 +247,7 @@ def _placement_mode(torch: Any, place: TensorPlacement) -> Any:
                 kwargs = {**kwargs, "device": "cpu"}
             if kwargs.get("pin_memory"):
                 kwargs = {**kwargs, "pin_memory": False}
-        if touches:
-            place.synchronize()
-        return place.make(there, function, *args, **kwargs)
+        return place.run(there, touches, function, *args, **kwargs)
 
     handlers: dict[Any, Callable[[tuple[Any, ...], dict[str, Any]], Any]] = {
         tensor.to: move,
@@ -280,7 +290,7 @@ def bridge_torch(torch: Any) -> None:
     """Called when torch has been imported: gives it the device "cuda"."""
     hip = Hip()
     state = patch_cuda(torch, hip)
-    place = TensorPlacement(torch, hip, state.synchronize_current_stream, state.current_device)
+    place = TensorPlacement(torch, hip, state.synchronize_current_stream, state.current_device, state.capture)
     mode = _placement_mode(torch, place)
     mode().__enter__()  # never left: it holds for the life of this thread
     _enter_in_new_threads(mode)

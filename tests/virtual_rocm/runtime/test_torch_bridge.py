@@ -205,8 +205,66 @@ def test_the_device_answers_for_itself(run: Run) -> None:
     )
 
 
-def test_what_cannot_be_had_says_so(run: Run) -> None:
-    assert "graph capture is not a part of the virtual GPU" in run("torch.cuda.CUDAGraph()").stderr
+def test_a_graph_runs_torchs_operations_at_each_replay_and_not_before(run: Run) -> None:
+    passes(
+        run(
+            "x, total = torch.ones(4, device='cuda'), torch.zeros(4, device='cuda')",
+            "graph = torch.cuda.CUDAGraph()",
+            "with torch.cuda.graph(graph):",
+            "    assert torch.cuda.is_current_stream_capturing()",
+            "    y = x * 2 + 1; total += y; total[0].mul_(10); made = torch.full((2,), 7., device='cuda')",
+            "assert not torch.cuda.is_current_stream_capturing()",
+            "assert total.tolist() == [0, 0, 0, 0]",
+            "made.zero_()",
+            "graph.replay()",
+            "assert y.tolist() == [3, 3, 3, 3] and total.tolist() == [30, 3, 3, 3] and made.tolist() == [7, 7]",
+            "x.fill_(2); graph.replay()",
+            "assert y.tolist() == [5, 5, 5, 5] and total.tolist() == [350, 8, 8, 8]",
+            "graph.reset()",
+        )
+    )
+
+
+def test_a_graph_keeps_kernels_and_operations_in_order(run: Run, kernels: Path) -> None:
+    passes(
+        run(
+            "hip = ctypes.CDLL('libamdhip64.so.7'); module, function = ctypes.c_void_p(), ctypes.c_void_p()",
+            f"hip.hipModuleLoad(ctypes.byref(module), {str(kernels)!r}.encode())",
+            "hip.hipModuleGetFunction(ctypes.byref(function), module, b'fill_to')",
+            "t = torch.zeros(64, dtype=torch.int32, device='cuda'); doubled = torch.zeros_like(t)",
+            "pointer, size = ctypes.c_void_p(t.data_ptr()), ctypes.c_int(64)",
+            "arguments = (ctypes.c_void_p * 2)(ctypes.addressof(pointer), ctypes.addressof(size))",
+            "def launch():",
+            "    stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)",
+            "    assert hip.hipModuleLaunchKernel(function, 1, 1, 1, 64, 1, 1, 0, stream, arguments, None) == 0",
+            "graph = torch.cuda.CUDAGraph()",
+            "with torch.cuda.graph(graph):",
+            "    t.fill_(-1); launch(); doubled.copy_(t * 2); launch(); t.add_(1)",
+            "assert t.sum().item() == 0",
+            "for _ in range(3):",
+            "    t.fill_(9); graph.replay()",
+            "    assert doubled.tolist() == [2 * n for n in range(64)] and t.tolist() == [n + 1 for n in range(64)]",
+        )
+    )
+
+
+@pytest.mark.parametrize("line", ["x.cpu()", "x.sum().item()", "bool(x[0])", "x[x > 0]", "x.nonzero()", "torch.cuda.synchronize()"])
+def test_what_needs_values_cannot_be_captured(run: Run, line: str) -> None:
+    result = run(
+        "x = torch.ones(4, device='cuda'); graph = torch.cuda.CUDAGraph()",
+        "try:",
+        "    with torch.cuda.graph(graph):",
+        f"        {line}",
+        "except RuntimeError as error:",
+        "    import traceback; traceback.print_exc()",
+        "x.add_(1); assert x.tolist() == [2, 2, 2, 2]; print('fine')",
+    )
+    assert result.stdout == "fine\n", result.stderr
+    assert "operation not permitted when stream is capturing" in result.stderr
+
+
+def test_a_graph_that_holds_nothing_says_so(run: Run) -> None:
+    assert "without a preceding successful capture" in run("torch.cuda.CUDAGraph().replay()").stderr
 
 
 def test_a_sitecustomize_of_the_programs_own_still_runs(run: Run, tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ enum class ErrorCode : int {
   cooperative_launch_too_large = 720,
   not_supported = 801,
   stream_capture_unsupported = 900,
+  stream_capture_invalidated = 901,
+  stream_capture_merge = 902,
+  stream_capture_unmatched = 903,
+  stream_capture_unjoined = 904,
+  stream_capture_isolation = 905,
+  stream_capture_implicit = 906,
+  captured_event = 907,
+  stream_capture_wrong_thread = 908,
   unknown = 999,
 };
 

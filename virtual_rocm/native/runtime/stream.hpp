@@ -7,11 +7,14 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "runtime/capture.hpp"
 
 namespace virtual_rocm {
 
@@ -65,7 +68,9 @@ class Stream {
 /// What hipEvent_t points to.
 struct Event {
   unsigned flags = 0;
-  CompletionPointer recorded;  ///< null before the first record; guarded by the registry's lock
+  CompletionPointer recorded;         ///< null before the first record; guarded by the registry's lock
+  std::shared_ptr<Capture> captured;  ///< instead, if the last record was on a stream that is captured
+  CaptureClock clock;                 ///< what of the capture it comes after
 };
 
 /// All streams of the process. Applies the rules of the null stream: work there waits for all earlier work of
@@ -75,7 +80,8 @@ class StreamRegistry {
   Stream* create(int device, bool blocking);
   /// Throws HipError(invalid_handle) if it is not a stream.
   void destroy(Stream* stream);
-  /// Queues `work` on a stream of create(), or on the null stream of `device` if it is null.
+  /// Queues `work` on a stream of create(), or on the null stream of `device` if it is null. On a stream that
+  /// is captured it is kept, and null is returned.
   CompletionPointer submit(int device, Stream* stream, std::function<void()> work,
                            std::vector<CompletionPointer> dependencies = {});
   /// Waits for everything queued so far on the stream (null: the null stream and the blocking ones).
@@ -88,18 +94,35 @@ class StreamRegistry {
   Event* create_event(unsigned flags);
   void destroy_event(Event* event);
   void record(int device, Event* event, Stream* stream);
-  /// What the event stands for now; null if it was never recorded. Throws HipError(invalid_handle).
+  /// What comes later on `stream` waits for what the event stands for now.
+  void wait(int device, Stream* stream, Event* event);
+  /// What the event stands for now; null if it was never recorded. Throws HipError: invalid_handle,
+  /// captured_event.
   CompletionPointer recorded(Event* event);
+
+  void begin_capture(Stream* stream, CaptureMode mode);
+  Graph end_capture(Stream* stream);
+  /// Null if the stream is not captured.
+  std::shared_ptr<const Capture> capture(Stream* stream);
+  /// For calls that could disturb a capture: throws HipError(stream_capture_unsupported), and breaks the
+  /// capture, if there is one that this thread has to mind.
+  void refuse_in_capture(const char* function);
 
  private:
   Stream& null_stream_locked(int device);
   void check_locked(const Stream* stream) const;
   std::vector<CompletionPointer> pending_locked(int device, Stream* stream);
+  std::shared_ptr<Capture> capture_locked(const Stream* stream) const;
+  void check_event_locked(const Event* event) const;
+  /// Waiting for a stream that is captured would wait for ever.
+  void refuse_waiting_locked(int device, const Stream* stream);
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Stream>> null_streams_;  // by device
   std::vector<std::unique_ptr<Event>> events_;
+  std::map<const Stream*, std::shared_ptr<Capture>> captures_;  // origins, and the streams that joined them
+  std::uint64_t captures_begun_ = 0;
 };
 
 StreamRegistry& streams();

@@ -150,7 +150,7 @@ class EpDispatchCombineOp:
             raise ValueError(f"replay dispatch input has {input.shape[0]} tokens")
         semantics = self.semantics
         # Bytes: torch does not pickle every dtype.
-        mine = Sent(input.view(torch.uint8), weights, scales, indices)
+        mine = semantics.sending(Sent(input.view(torch.uint8), weights, scales, indices))
         sent: list[Sent] = _gather(mine)
         if routing is not None:
             rows = semantics.kept_from_before(list(routing.sources))

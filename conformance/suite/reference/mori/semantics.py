@@ -47,6 +47,10 @@ class Semantics:
         self.config = config
         self.calls = 0
 
+    def sending(self, mine: Sent) -> Sent:
+        """What dispatch takes of what this rank hands over."""
+        return mine
+
     # Capacity
 
     def rows_per_rank(self) -> int:

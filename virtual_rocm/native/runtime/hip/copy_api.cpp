@@ -42,6 +42,7 @@ void check_copy(void* target, const void* source, std::size_t bytes, int kind) {
 }
 
 void copy_now(void* target, const void* source, std::size_t bytes, int kind) {
+  streams().refuse_in_capture("a copy that waits");
   check_copy(target, source, bytes, kind);
   streams().synchronize(current_device(), nullptr);
   std::memmove(target, source, bytes);
@@ -51,8 +52,8 @@ void copy_later(void* target, const void* source, std::size_t bytes, int kind, h
   if (bytes == 0) return;
   check_copy(target, source, bytes, kind);
   // Pageable memory is read before the call returns, so the program may reuse it at once; pinned memory is
-  // not.
-  if (!process_allocations().find(address_of(source))) {
+  // not. A captured copy reads either when it runs.
+  if (!process_allocations().find(address_of(source)) && !streams().capture(hip::stream_of(stream))) {
     const auto* begin = static_cast<const std::byte*>(source);
     auto staged = std::make_shared<std::vector<std::byte>>(begin, begin + bytes);
     hip::submit(stream, [target, staged] { std::memmove(target, staged->data(), staged->size()); });

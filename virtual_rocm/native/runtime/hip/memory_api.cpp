@@ -39,6 +39,7 @@ std::map<std::uint64_t, unsigned>& pinned_flags() {
 
 void allocate(void** pointer, std::size_t bytes, AllocationKind kind, const char* label) {
   require(pointer, "the result pointer is null");
+  streams().refuse_in_capture(label);
   *pointer = nullptr;
   if (bytes == 0) return;  // success and null, as HIP does
   *pointer = pointer_to(device_memory().allocate(bytes, kind, label));
@@ -46,6 +47,7 @@ void allocate(void** pointer, std::size_t bytes, AllocationKind kind, const char
 
 void release(void* pointer) {
   if (!pointer) return;
+  streams().refuse_in_capture("freeing memory");
   // Memory that a kernel still uses must not go away: HIP waits for the device here too.
   for (int device = 0; device < device_count(); ++device) streams().synchronize_device(device);
   if (!device_memory().free(address_of(pointer)))

@@ -73,8 +73,7 @@ VIRTUAL_ROCM_HIP hipError_t hipStreamQuery(hipStream_t stream) {
 VIRTUAL_ROCM_HIP hipError_t hipStreamWaitEvent(hipStream_t stream, hipEvent_t event, unsigned flags) {
   return call("hipStreamWaitEvent", [&] {
     require(flags == 0, "flags must be 0");
-    if (auto recorded = streams().recorded(event_of(event)))
-      hip::submit(stream, [] {}, {std::move(recorded)});
+    streams().wait(current_device(), hip::stream_of(stream), event_of(event));
   });
 }
 
