@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Capture of streams into graphs: nothing runs while it lasts, everything runs at each launch, and what would break it says so."""
+"""Capture of streams into graphs: nothing runs while it lasts, everything at each launch, and what would break it says so."""
 
 from __future__ import annotations
 

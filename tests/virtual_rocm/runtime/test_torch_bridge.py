@@ -248,7 +248,9 @@ def test_a_graph_keeps_kernels_and_operations_in_order(run: Run, kernels: Path) 
     )
 
 
-@pytest.mark.parametrize("line", ["x.cpu()", "x.sum().item()", "bool(x[0])", "x[x > 0]", "x.nonzero()", "torch.cuda.synchronize()"])
+@pytest.mark.parametrize(
+    "line", ["x.cpu()", "x.sum().item()", "bool(x[0])", "x[x > 0]", "x.nonzero()", "torch.cuda.synchronize()"]
+)
 def test_what_needs_values_cannot_be_captured(run: Run, line: str) -> None:
     result = run(
         "x = torch.ones(4, device='cuda'); graph = torch.cuda.CUDAGraph()",
