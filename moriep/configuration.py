@@ -106,11 +106,13 @@ def resolve_dtypes(environment: Environment, weights: WeightQuantization) -> tup
     return dispatch, combine
 
 
-def choose_kernel(environment: Environment, world_size: int, low_latency: bool = False) -> KernelType:
+def choose_kernel(
+    environment: Environment, world_size: int, low_latency: bool = False, gpus_per_node: int = GPUS_PER_NODE
+) -> KernelType:
     """The kernel type: low latency or copy engines first, then one node, then the message size decides."""
     if low_latency or environment.enable_sdma:
         return KernelType.ASYNC_LL
-    if world_size <= GPUS_PER_NODE:
+    if world_size <= gpus_per_node:
         return KernelType.INTRA_NODE
     small = environment.num_max_dispatch_tokens_per_rank <= environment.dispatch_inter_kernel_switch_threshold
     return KernelType.INTER_NODE_V1_LL if small else KernelType.INTER_NODE_V1
@@ -190,6 +192,7 @@ def configure(
     low_latency: bool = False,
     architecture: str = "gfx942",
     chunked_prefill_size: int | None = None,
+    gpus_per_node: int = GPUS_PER_NODE,
 ) -> Configuration:
     """Apply every rule to one rank.
 
@@ -201,6 +204,7 @@ def configure(
         low_latency: whether the server runs its low-latency mode.
         architecture: the GPU, `gfx942` or `gfx950` for example; decides which e4m3 type fp8 means.
         chunked_prefill_size: the server's; must fit into one dispatch.
+        gpus_per_node: ranks that share a node. SGLang knows nodes of 8 only; more ranks than that go between nodes.
 
     Raises:
         EnvironmentVariableError: for a variable that is out of range for this world size.
@@ -224,11 +228,11 @@ def configure(
             f"{PREFIX}NUM_MAX_DISPATCH_TOKENS_PER_RANK={tokens}: one prefill chunk must fit into one "
             "dispatch. Raise the variable or lower the chunk size"
         )
-    gpu_per_node = min(GPUS_PER_NODE, world_size)
+    gpu_per_node = min(gpus_per_node, world_size)
     check_nodes(world_size, gpu_per_node)
 
     dispatch, combine = resolve_dtypes(environment, model.weight_quantization)
-    kernel_type = choose_kernel(environment, world_size, low_latency)
+    kernel_type = choose_kernel(environment, world_size, low_latency, gpus_per_node)
     geometry = launch_geometry(kernel_type, dispatch, tokens)
     data_type = {
         DispatchDtype.BF16: model.params_dtype,

@@ -42,9 +42,11 @@ def overflows(world: World, data: int) -> bool:
 def staged_outside(world: World, data: int) -> bool:
     """True if combine from an external buffer would write outside: row receiver × M + token, each as wide as the payload.
 
-    The buffer has room for payload, ids, weights and source id of `capacity` rows.
+    Only IntraNode stages by sender. The buffer has room for payload, ids, weights and source id of `capacity` rows.
     """
     case = world.case
+    if case.kernel_type != "IntraNode":
+        return False
     payload = case.hidden * 2
     room = capacity(case) * (payload + case.top_k * 8 + 4)
     return any(

@@ -107,12 +107,21 @@ class GuardedCase:
             environment={
                 f"{_PREFIX}NUM_MAX_DISPATCH_TOKENS_PER_RANK": str(case.most_tokens),
                 f"{_PREFIX}PREALLOC_MAX_RECV_TOKENS": str(case.cap or 0),
+                # Between nodes the dispatcher goes by the size of a batch: all of these are large, or none is.
+                f"{_PREFIX}DISPATCH_INTER_KERNEL_SWITCH_THRESHOLD": str(
+                    case.most_tokens - 1 if case.kernel_type == "InterNodeV1" else case.most_tokens
+                ),
             },
+            low_latency=case.kernel_type == "AsyncLL",
+            gpus_per_node=case.gpus_per_node or case.world_size,
             guard=case.guard,
             combine_input=case.combine_input,  # type: ignore[arg-type]
             # Not shared with other cases, so that the op goes with the case.
             cache=OperatorCache(1),
         )
+        chosen = str(self._dispatcher.configuration.kernel_type)
+        if chosen != case.kernel_type:
+            raise RuntimeError(f"case {case.name} is about {case.kernel_type}, and the dispatcher took {chosen}")
         self._dispatcher.guard = _break(self._dispatcher.guard)
 
     def _on_device(self, values: Any) -> Any:

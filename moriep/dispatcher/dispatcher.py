@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moriep.compatibility import check_mori_compatibility, installed_surface
-from moriep.configuration import Configuration, ModelDescription, configure, materialise, torch_dtype
+from moriep.configuration import (
+    GPUS_PER_NODE,
+    Configuration,
+    ModelDescription,
+    configure,
+    materialise,
+    torch_dtype,
+)
 from moriep.dispatcher.features import CombineInput, Features, resolve_features
 from moriep.dispatcher.groups import GROUP_NAME, compare_over_group, start_shared_memory
 from moriep.dispatcher.guard import GuardMode, OverflowGuard, SendCounts, count_sends
@@ -55,6 +62,7 @@ class MoriEPDispatcher:
         low_latency: bool = False,
         architecture: str | None = None,
         chunked_prefill_size: int | None = None,
+        gpus_per_node: int = GPUS_PER_NODE,
         guard: GuardMode | str = GuardMode.EXACT,
         combine_input: CombineInput = "auto",
         expert_counts: bool = False,
@@ -76,6 +84,7 @@ class MoriEPDispatcher:
             low_latency: the AsyncLL kernels, with send and receive apart.
             architecture: of the GPU, `gfx942` for example; asked of torch, then of MORI_GPU_ARCHS, if None.
             chunked_prefill_size: the server's; must fit into one dispatch.
+            gpus_per_node: ranks that share a node; more ranks than that use the inter-node kernels.
             guard: exact, free or off, see `moriep.dispatcher.guard`.
             combine_input: external, registered, or auto, see `resolve_features`.
             expert_counts: have dispatch count the rows of each local expert, where the release can.
@@ -118,6 +127,7 @@ class MoriEPDispatcher:
             low_latency=low_latency,
             architecture=architecture,
             chunked_prefill_size=chunked_prefill_size,
+            gpus_per_node=gpus_per_node,
         )
         self._asynchronous = self.configuration.kernel_type is KernelType.ASYNC_LL
         self._module = module if module is not None else find_mori()

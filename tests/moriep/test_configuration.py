@@ -183,6 +183,25 @@ def test_gpus_per_node_follow_small_world_sizes(world_size: int, gpu_per_node: i
     assert configured.gpu_per_node == gpu_per_node
 
 
+@pytest.mark.parametrize(
+    ("world_size", "gpus_per_node", "kernel_type", "gpu_per_node"),
+    [
+        (2, 1, KernelType.INTER_NODE_V1, 1),
+        (4, 2, KernelType.INTER_NODE_V1, 2),
+        (4, 4, KernelType.INTRA_NODE, 4),
+        (4, 8, KernelType.INTRA_NODE, 4),
+    ],
+)
+def test_nodes_of_another_size_decide_the_kernel_too(
+    world_size: int, gpus_per_node: int, kernel_type: KernelType, gpu_per_node: int
+) -> None:
+    environment = Environment.from_mapping({f"{PREFIX}NUM_MAX_DISPATCH_TOKENS_PER_RANK": "512"})
+    found = configure(
+        model(num_local_experts=128), environment, rank=0, world_size=world_size, gpus_per_node=gpus_per_node
+    )
+    assert (found.kernel_type, found.gpu_per_node) == (kernel_type, gpu_per_node)
+
+
 def test_the_cap_is_passed_on_as_an_int_and_known_to_capacity_and_buffers() -> None:
     configured = made(variables={"PREALLOC_MAX_RECV_TOKENS": "4097", "NUM_MAX_DISPATCH_TOKENS_PER_RANK": "1024"})
     assert configured.kwargs()["max_total_recv_tokens"] == 4097

@@ -54,7 +54,17 @@ def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
     """What runs in the wheel's environment must do without the driver's packages."""
     folder = REFERENCE.parent
     modules = (
-        *("allocations", "calling", "calls", "cases", "encoding", "experts", "observations"),
+        *(
+            "allocations",
+            "calling",
+            "calls",
+            "captured",
+            "cases",
+            "dispatch_tensors",
+            "encoding",
+            "experts",
+            "observations",
+        ),
         *("device", "guarding", "playing", "rank_program", "rank_server", "second_op", "waiting"),
     )
     for name in modules:
