@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from conftest import Device
@@ -393,8 +394,17 @@ def test_every_thread_knows_its_place(device: Device, grid: tuple[int, int, int]
     assert run.words() == [number << 16 | thread for number in range(blocks) for thread in range(threads)]
 
 
-def test_a_code_object_in_an_offload_bundle_is_found(device: Device) -> None:
-    bundle = device.compile("memory", "--gpu-bundle-output")
-    assert bundle.read_bytes().startswith(b"__CLANG_OFFLOAD_BUNDLE__")
+def bundled(code: bytes, architecture: str) -> bytes:
+    """A code object as clang-offload-bundler wraps it: behind a directory, with an empty part for the host, on a page."""
+    parts = [("host-x86_64-unknown-linux-gnu-", b""), (f"hipv4-amdgcn-amd-amdhsa--{architecture}", code)]
+    directory = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", len(parts))
+    for triple, part in parts:
+        directory += struct.pack("<QQQ", 4096, len(part), len(triple)) + triple.encode()
+    return directory.ljust(4096, b"\0") + code
+
+
+def test_a_code_object_in_an_offload_bundle_is_found(device: Device, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.hsaco"
+    bundle.write_bytes(bundled(device.compile("memory").read_bytes(), device.architecture))
     run = device.run(bundle, "buffer out 8", "launch use_globals 1 64 0 @out", "wait", "read out 0 8")
     assert run.words() == [8, 0]
