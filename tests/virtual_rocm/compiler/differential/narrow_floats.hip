@@ -7,6 +7,16 @@
 
 #include "differential.hpp"
 
+#if !defined(__HIP_DEVICE_COMPILE__)
+// What clang calls on the host to round to bfloat16: libgcc has it from release 13 on. To the nearest, ties to even.
+extern "C" __attribute__((weak)) __bf16 __truncsfbf2(float value) {
+  unsigned bits = __builtin_bit_cast(unsigned, value);
+  const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  bits = nan ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
+  return __builtin_bit_cast(__bf16, static_cast<unsigned short>(bits >> 16));
+}
+#endif
+
 using namespace differential;
 
 // A half as its bits, since random bits are wanted.
