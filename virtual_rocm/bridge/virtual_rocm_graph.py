@@ -8,6 +8,7 @@ captured does not take place: an operation runs once, to have its result's shape
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Callable
 from typing import Any
@@ -137,6 +138,10 @@ def graph_class(torch: Any, hip: Hip, state: Any) -> type:
         def __init__(self, keep_graph: bool = False) -> None:
             self._steps: list[int | Callable[[], None]] | None = None
             self._pool: Any = None
+
+        def __del__(self) -> None:
+            with contextlib.suppress(Exception):  # the runtime may be gone by now, or its device
+                self.reset()
 
         def capture_begin(self, pool: Any = None, capture_error_mode: str = "global", **_: Any) -> None:
             if self._steps is not None:

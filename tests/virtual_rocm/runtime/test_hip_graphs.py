@@ -262,6 +262,38 @@ def test_captures_do_not_mix(hip: Hip, stream) -> None:  # type: ignore[no-untyp
         hip.check(hip.hipEventDestroy(event))
 
 
+def test_an_event_of_a_capture_that_ended_stands_for_nothing_in_the_next(hip: Hip, recorder: Recorder, stream) -> None:  # type: ignore[no-untyped-def]
+    one, two = stream(), stream()
+    event = hip.make("hipEventCreateWithFlags", 2)
+    hip.check(hip.hipStreamBeginCapture(one, GLOBAL))
+    hip.check(hip.hipEventRecord(event, one))
+    hip.check(hip.hipGraphDestroy(end(hip, one)))
+    hip.check(hip.hipStreamBeginCapture(one, GLOBAL))
+    hip.check(hip.hipStreamWaitEvent(two, event, 0))
+    assert status(hip, two) == 0
+    assert hip.hipEventQuery(event) == h.SUCCESS
+    recorder.put(two, "runs")
+    hip.check(hip.hipStreamSynchronize(two))
+    assert recorder.order == ["runs"]
+    hip.check(hip.hipGraphDestroy(end(hip, one)))
+    hip.check(hip.hipEventDestroy(event))
+
+
+def test_a_capture_whose_stream_is_destroyed_lets_the_others_go(hip: Hip, recorder: Recorder, stream) -> None:  # type: ignore[no-untyped-def]
+    one, two = hip.make("hipStreamCreateWithFlags", 1), stream()
+    event = hip.make("hipEventCreateWithFlags", 2)
+    hip.check(hip.hipStreamBeginCapture(one, GLOBAL))
+    hip.check(hip.hipEventRecord(event, one))
+    hip.check(hip.hipStreamWaitEvent(two, event, 0))
+    assert status(hip, two) == ACTIVE
+    hip.check(hip.hipStreamDestroy(one))
+    assert status(hip, two) == 0
+    recorder.put(two, "runs")
+    hip.check(hip.hipStreamSynchronize(two))
+    assert recorder.order == ["runs"]
+    hip.check(hip.hipEventDestroy(event))
+
+
 def test_handles_that_are_no_graphs_are_refused(hip: Hip) -> None:
     assert hip.hipGraphLaunch(0xDEAD0, 0) == h.INVALID_VALUE
     assert hip.hipGraphDestroy(0xDEAD0) == h.INVALID_VALUE

@@ -97,7 +97,10 @@ void StreamRegistry::destroy(Stream* stream) {
   check_locked(stream);
   if (const auto capture = capture_locked(stream)) {
     capture->invalidate("a stream of it was destroyed");
-    captures_.erase(stream);
+    // Nobody can end it without its origin.
+    std::erase_if(captures_, [&](const auto& entry) {
+      return entry.first == stream || (entry.second == capture && capture->origin() == stream);
+    });
   }
   std::erase_if(streams_, [&](const auto& owned) { return owned.get() == stream; });
 }
@@ -220,7 +223,7 @@ void StreamRegistry::wait(int device, Stream* stream, Event* event) {
     if (stream) check_locked(stream);
     const auto capture = capture_locked(stream);
     if (const auto& captured = event->captured) {
-      if (!capture_locked(captured->origin()))
+      if (capture_locked(captured->origin()) != captured)
         return;  // that capture has ended, and with it what the event stood for
       if (!stream) {
         captured->invalidate("the null stream was to wait for it");
@@ -247,7 +250,7 @@ void StreamRegistry::wait(int device, Stream* stream, Event* event) {
 CompletionPointer StreamRegistry::recorded(Event* event) {
   std::lock_guard lock(mutex_);
   check_event_locked(event);
-  if (event->captured && capture_locked(event->captured->origin())) {
+  if (event->captured && capture_locked(event->captured->origin()) == event->captured) {
     event->captured->invalidate("an event of it was asked for");
     throw fail(ErrorCode::captured_event, "the event was recorded on a stream that is captured");
   }

@@ -8,7 +8,8 @@
 #include "differential.hpp"
 
 #if !defined(__HIP_DEVICE_COMPILE__)
-// What clang calls on the host to round to bfloat16: libgcc has it from release 13 on. To the nearest, ties to even.
+// What clang calls on the host to round to bfloat16: libgcc has it from release 13 on. To the nearest, ties
+// to even.
 extern "C" __attribute__((weak)) __bf16 __truncsfbf2(float value) {
   unsigned bits = __builtin_bit_cast(unsigned, value);
   const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
