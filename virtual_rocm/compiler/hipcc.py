@@ -24,8 +24,9 @@ from virtual_rocm.compiler.front_end import (
     source_identity,
 )
 from virtual_rocm.compiler.llvm import Module, load_llvm
+from virtual_rocm.compiler.outline import call_everything
 from virtual_rocm.compiler.toolchain import Toolchain, find_rocm_hipcc, find_toolchain
-from virtual_rocm.compiler.tools import make_code_object, run_tool
+from virtual_rocm.compiler.tools import INLINE_ALL, make_code_object, run_tool, with_calls
 
 __all__ = ["main", "make_container", "make_whole_code_object", "run"]
 
@@ -122,7 +123,11 @@ def make_whole_code_object(toolchain: Toolchain, request: Request, source: Path)
         raise CompilationFailed(
             f"{source} calls functions that the virtual device does not have: {', '.join(sorted(missing))}"
         )
-    return make_code_object(toolchain, module.bitcode(), request.architecture, _code_generation(request))
+    options = _code_generation(request)
+    if os.environ.get("VIRTUAL_ROCM_CALLS") == "1":
+        call_everything(module)
+        options = with_calls(options)
+    return make_code_object(toolchain, module.bitcode(), request.architecture, options)
 
 
 def _module(toolchain: Toolchain, request: Request, source: Path) -> tuple[Module, DependencyRecord]:
@@ -136,17 +141,11 @@ def _module(toolchain: Toolchain, request: Request, source: Path) -> tuple[Modul
     return module, record
 
 
-# Functions become part of their kernel, however large they are; AMD's hipcc added the same up to ROCm 6.1. In a function
-# that is called, clang 19 loses the address of dynamic LDS: it decides that nobody needs the number of the kernel before it
-# lowers LDS.
-_INLINE_ALL = ("-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false")
-
-
 def _code_generation(request: Request) -> list[str]:
     options = list(request.code_generation)
     if not any(option.startswith("-O") for option in options):
         options.append("-O3")
-    return [*_INLINE_ALL, *options] if "-O0" not in options else options
+    return [*INLINE_ALL, *options] if "-O0" not in options else options
 
 
 def _device_bitcode(toolchain: Toolchain, request: Request) -> None:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from virtual_rocm.compiler.cache import cache_directory, make_once
 from virtual_rocm.compiler.container import Container
 from virtual_rocm.compiler.errors import CompilationFailed, CompilerError
 from virtual_rocm.compiler.llvm import Module, load_llvm
+from virtual_rocm.compiler.outline import outline
 from virtual_rocm.compiler.toolchain import Toolchain, find_toolchain
-from virtual_rocm.compiler.tools import make_code_object
+from virtual_rocm.compiler.tools import make_code_object, with_calls
 
-__all__ = ["compile_kernel", "obtain_kernel"]
+__all__ = ["compile_kernel", "generate", "obtain_kernel"]
 
 
 def obtain_kernel(container: Container, kernel: str) -> Path:
@@ -45,4 +47,11 @@ def compile_kernel(toolchain: Toolchain, container: Container, kernel: str) -> b
         raise CompilationFailed(
             f"{kernel} calls functions that the virtual device does not have: {', '.join(sorted(missing))}"
         )
-    return make_code_object(toolchain, module.bitcode(), container.architecture, container.options)
+    return generate(toolchain, module, kernel, container.architecture, container.options)
+
+
+def generate(toolchain: Toolchain, module: Module, kernel: str, architecture: str, options: Sequence[str]) -> bytes:
+    """The code object of a module that has one kernel and what that needs; a very large kernel is cut into functions."""
+    if outline(module, kernel):
+        options = with_calls(options)
+    return make_code_object(toolchain, module.bitcode(), architecture, options)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Iterator
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_void_p
+from collections import Counter
+from collections.abc import Collection, Iterator
+from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,12 @@ _PRIVATE = 9
 _DEFAULT_VISIBILITY = 0
 _AMDGPU_KERNEL = 91
 
+_CALL = 45
+_OF_THE_FUNCTION = 0xFFFFFFFF  # where an attribute belongs
+
 # Address spaces of the AMDGPU target.
 _GLOBAL_MEMORY = 1
+_LDS = 3
 _CONSTANT_MEMORY = 4
 
 _P = c_void_p
@@ -69,6 +74,24 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "LLVMAddGlobalInAddressSpace": (_P, [_P, _P, c_char_p, c_uint]),
     "LLVMReplaceAllUsesWith": (None, [_P, _P]),
     "LLVMDeleteGlobal": (None, [_P]),
+    "LLVMGetFirstBasicBlock": (_P, [_P]),
+    "LLVMGetNextBasicBlock": (_P, [_P]),
+    "LLVMGetFirstInstruction": (_P, [_P]),
+    "LLVMGetNextInstruction": (_P, [_P]),
+    "LLVMGetInstructionOpcode": (c_int, [_P]),
+    "LLVMGetCalledValue": (_P, [_P]),
+    "LLVMIsAFunction": (_P, [_P]),
+    "LLVMIsAInstruction": (_P, [_P]),
+    "LLVMGetInstructionParent": (_P, [_P]),
+    "LLVMGetBasicBlockParent": (_P, [_P]),
+    "LLVMGetFirstUse": (_P, [_P]),
+    "LLVMGetNextUse": (_P, [_P]),
+    "LLVMGetUser": (_P, [_P]),
+    "LLVMGetEnumAttributeKindForName": (c_uint, [c_char_p, c_size_t]),
+    "LLVMCreateEnumAttribute": (_P, [_P, c_uint, c_uint64]),
+    "LLVMAddAttributeAtIndex": (None, [_P, c_uint, _P]),
+    "LLVMGetEnumAttributeAtIndex": (_P, [_P, c_uint, c_uint]),
+    "LLVMRemoveEnumAttributeAtIndex": (None, [_P, c_uint, c_uint]),
     "LLVMCreatePassBuilderOptions": (_P, []),
     "LLVMDisposePassBuilderOptions": (None, [_P]),
     "LLVMRunPasses": (_P, [_P, c_char_p, _P, _P]),
@@ -209,6 +232,59 @@ class Module:
                 self._llvm.LLVMSetVisibility(function, _DEFAULT_VISIBILITY)
                 self._llvm.LLVMSetLinkage(function, _INTERNAL)
         self._run_passes(b"globaldce")
+
+    def call_graph(self) -> dict[str, tuple[int, dict[str, int]]]:
+        """For each function that is defined: its number of instructions, and how often it calls which other one."""
+        llvm = self._llvm
+        graph = {}
+        for function in self._functions():
+            if llvm.LLVMIsDeclaration(function):
+                continue
+            instructions = 0
+            calls: Counter[str] = Counter()
+            block = llvm.LLVMGetFirstBasicBlock(function)
+            while block:
+                instruction = llvm.LLVMGetFirstInstruction(block)
+                while instruction:
+                    instructions += 1
+                    if llvm.LLVMGetInstructionOpcode(instruction) == _CALL:
+                        callee = llvm.LLVMGetCalledValue(instruction)
+                        if llvm.LLVMIsAFunction(callee) and not llvm.LLVMIsDeclaration(callee):
+                            calls[self._name(callee)] += 1
+                    instruction = llvm.LLVMGetNextInstruction(instruction)
+                block = llvm.LLVMGetNextBasicBlock(block)
+            graph[self._name(function)] = (instructions, dict(calls))
+        return graph
+
+    def functions_with_lds(self) -> set[str]:
+        """The names of the functions that use a variable in LDS themselves."""
+        names: set[str] = set()
+        waiting = [handle for handle in self._globals() if self._address_space(handle) == _LDS]
+        while waiting:  # a use may be an expression of constants, which is used in turn
+            use = self._llvm.LLVMGetFirstUse(waiting.pop())
+            while use:
+                user = self._llvm.LLVMGetUser(use)
+                if self._llvm.LLVMIsAInstruction(user):
+                    block = self._llvm.LLVMGetInstructionParent(user)
+                    names.add(self._name(self._llvm.LLVMGetBasicBlockParent(block)))
+                else:
+                    waiting.append(user)
+                use = self._llvm.LLVMGetNextUse(use)
+        return names
+
+    def inline_all_but(self, called: Collection[str], kernels: Collection[str]) -> None:
+        """Marks functions: those that are to be called, and all others that are defined, but kernels, to be inlined."""
+        names = ("alwaysinline", "noinline")
+        always, never = (self._llvm.LLVMGetEnumAttributeKindForName(name.encode(), len(name)) for name in names)
+        for function in self._functions():
+            name = self._name(function)
+            if self._llvm.LLVMIsDeclaration(function) or name in kernels:
+                continue
+            wanted, unwanted = (never, always) if name in called else (always, never)
+            if self._llvm.LLVMGetEnumAttributeAtIndex(function, _OF_THE_FUNCTION, unwanted):
+                self._llvm.LLVMRemoveEnumAttributeAtIndex(function, _OF_THE_FUNCTION, unwanted)
+            attribute = self._llvm.LLVMCreateEnumAttribute(self._context, wanted, 0)
+            self._llvm.LLVMAddAttributeAtIndex(function, _OF_THE_FUNCTION, attribute)
 
     def strip(self) -> None:
         """Removes debug information and the names of internal values: equal code has then equal bitcode."""

@@ -12,10 +12,20 @@ from pathlib import Path
 from virtual_rocm.compiler.errors import CompilationFailed
 from virtual_rocm.compiler.toolchain import Toolchain
 
-__all__ = ["CODE_OBJECT_VERSION", "make_code_object", "run_tool"]
+__all__ = ["CODE_OBJECT_VERSION", "INLINE_ALL", "make_code_object", "run_tool", "with_calls"]
 
 # What the virtual device's loader reads, and what the wheels' own code objects are. Newer clangs default to 6.
 CODE_OBJECT_VERSION = 5
+
+# Functions become part of their kernel, however large they are; AMD's hipcc added the same up to ROCm 6.1. In a function
+# that is called, clang 19 loses the address of dynamic LDS: it decides that nobody needs the number of the kernel before it
+# lowers LDS.
+INLINE_ALL = ("-mllvm", "-amdgpu-early-inline-all=true", "-mllvm", "-amdgpu-function-calls=false")
+
+
+def with_calls(options: Sequence[str]) -> list[str]:
+    """The same options for a module in which some functions stay functions."""
+    return ["-amdgpu-function-calls=true" if option == INLINE_ALL[-1] else option for option in options]
 
 
 def run_tool(command: Sequence[str], *, cwd: Path | None = None) -> None:

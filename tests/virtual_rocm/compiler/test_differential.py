@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The same C++ on the host and on the virtual device gives the same bits.
 
-Every program of ``differential/`` is compiled for both by hipcc, linked to the virtual runtime, and run.
+Every program of ``differential/`` is compiled for both by hipcc, linked to the virtual runtime, and run: once with everything
+inlined into the kernels, and once with every function called.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def rocm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.parametrize("calls", ["0", "1"], ids=["inlined", "called"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_device_and_host_agree(name: str, hipcc: Hipcc, rocm: Path, tmp_path: Path) -> None:
+def test_device_and_host_agree(name: str, calls: str, hipcc: Hipcc, rocm: Path, tmp_path: Path) -> None:
     program = tmp_path / name
     hipcc(
         "-std=c++17",
@@ -47,7 +49,7 @@ def test_device_and_host_agree(name: str, hipcc: Hipcc, rocm: Path, tmp_path: Pa
         FOLDER / f"{name}.hip",
         "-o",
         program,
-        environment={"ROCM_PATH": str(rocm)},
+        environment={"ROCM_PATH": str(rocm), "VIRTUAL_ROCM_CALLS": calls},
     )
     result = subprocess.run(
         [str(program)], capture_output=True, text=True, check=False, timeout=300, env={**os.environ}

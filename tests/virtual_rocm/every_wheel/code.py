@@ -13,11 +13,14 @@ from pathlib import Path
 from tests.virtual_rocm.isa.machine import Disassembler
 from virtual_rocm.compiler.cache import content_key, write_whole
 from virtual_rocm.compiler.errors import CompilerError
+from virtual_rocm.compiler.kernel_compiler import generate as make_kernel
 from virtual_rocm.compiler.llvm import Module, load_llvm
 from virtual_rocm.compiler.toolchain import find_toolchain
-from virtual_rocm.compiler.tools import make_code_object
+from virtual_rocm.compiler.tools import INLINE_ALL
 
 from .front import ARCHITECTURE
+
+_OPTIONS = (*INLINE_ALL, "-O3")  # as for a launch
 
 _BUNDLE = b"__CLANG_OFFLOAD_BUNDLE__"
 
@@ -62,15 +65,16 @@ def _load(file: Path) -> CodeResult:
 
 def _keys(module: Path, kernels: tuple[str, ...]) -> list[str]:
     """What tells the code of kernels apart, lines in the source aside (those in assertions are data, and count)."""
-    return [content_key(find_toolchain().version, ARCHITECTURE, _alone(module, kernel)) for kernel in kernels]
+    version, options = find_toolchain().version, "\0".join(_OPTIONS)
+    return [content_key(version, ARCHITECTURE, options, _alone(module, kernel).bitcode()) for kernel in kernels]
 
 
-def _alone(module: Path, kernel: str) -> bytes:
+def _alone(module: Path, kernel: str) -> Module:
     parsed = Module.parse(load_llvm(find_toolchain().library), module.read_bytes(), "a kernel")
     parsed.share_variables(define=False)
     parsed.keep_only(kernel)
     parsed.strip()
-    return parsed.bitcode()
+    return parsed
 
 
 def _make(module: Path, kernel: str, file: Path) -> CodeResult | None:
@@ -78,7 +82,7 @@ def _make(module: Path, kernel: str, file: Path) -> CodeResult | None:
     if file.is_file():
         return None
     try:
-        write_whole(file, make_code_object(find_toolchain(), _alone(module, kernel), ARCHITECTURE, ["-O2"]))
+        write_whole(file, make_kernel(find_toolchain(), _alone(module, kernel), kernel, ARCHITECTURE, _OPTIONS))
     except CompilerError as error:
         return CodeResult(kernel, error=str(error))
     return None
