@@ -16,7 +16,7 @@ __all__ = ["make_tensors", "refill_tensors"]
 
 
 def _contents(case: Case, rank: int, data: int) -> list[tuple[str, Bytes, Any, int]]:
-    """(name, [tokens, bytes of a row], dtype, columns), in the order of dispatch_tensors()."""
+    """(name, [tokens, bytes of a row], dtype, columns) of each tensor, in the order of dispatch's arguments but scales last."""
     inputs = make_inputs(case, rank, data)
 
     def as_bytes(values: Any) -> Bytes:

@@ -43,7 +43,7 @@ _BOUNDS = re.compile(r"out-of-bounds (?:LDS )?access:")
 # What the virtual GPU says when it is at its own end, not the kernel.
 _ENGINE = re.compile(
     r"^launcher: |^virtual_rocm: (?!rank \d+:|the deadline|the packages want)"
-    r"|unsupported instruction|not implemented|illegal instruction"
+    r"|unsupported instruction|not implemented|illegal instruction|: kernel \S+ cannot be compiled:"
 )
 _LAUNCHER_LINE = re.compile(r"^(virtual_rocm: )?(rank \d+: .*|the deadline .*)$")
 # What a full disk looks like, wherever it is met: to the ranks, to a compiler, to us.

@@ -90,6 +90,15 @@ def seen(rank: int, outcome: str = "finished", message: str = "", step: str = ""
             "a disk is full",
         ),
         ((), ("virtual_rocm: the native libraries are not built",), False, 2, "engine_error", "not built"),
+        # The device compiler crashed: no fault of the release, whose source the front end has read.
+        (
+            (seen(0, "device_error", "HIP error 200"),),
+            ("[0] hipModuleLaunchKernel: kernel EpCombine cannot be compiled:", "virtual_rocm: rank 0: exit code 70"),
+            False,
+            70,
+            "engine_error",
+            "EpCombine cannot be compiled",
+        ),
         (
             (),
             ("[0] unsupported instruction v_foo", "virtual_rocm: rank 0: exit code 70"),
