@@ -134,6 +134,11 @@ class Module:
         context = llvm.LLVMContextCreate()
         return cls(llvm, context, _parse(llvm, context, bitcode, name))
 
+    def close(self) -> None:
+        """Gives back what LLVM keeps of the module, which is a hundred times its bitcode; nothing else may be called then."""
+        self._llvm.LLVMDisposeModule(self._handle)
+        self._llvm.LLVMContextDispose(self._context)
+
     def link(self, bitcode: bytes, name: str) -> None:
         """Adds the definitions of another module."""
         other = _parse(self._llvm, self._context, bitcode, name)

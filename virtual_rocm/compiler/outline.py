@@ -14,7 +14,15 @@ from dataclasses import dataclass
 
 from virtual_rocm.compiler.llvm import Module
 
-__all__ = ["LARGE_FUNCTION", "LARGE_KERNEL", "Size", "call_everything", "functions_to_call", "outline"]
+__all__ = [
+    "LARGE_FUNCTION",
+    "LARGE_KERNEL",
+    "Size",
+    "call_everything",
+    "functions_to_call",
+    "outline",
+    "with_what_is_inlined",
+]
 
 # In instructions of the module before optimisation, everything that is called counted where it is called.
 LARGE_KERNEL = 60_000
@@ -28,7 +36,7 @@ class Size:
     Attributes:
         instructions: how many it has itself, before optimisation.
         calls: for each function that it calls, how often.
-        fixed: whether it has to become part of the kernel whatever its size.
+        fixed: whether it has to become part of the kernel whatever its size, and with it all that call it.
     """
 
     instructions: int
@@ -53,15 +61,24 @@ def functions_to_call(sizes: Mapping[str, Size], kernel: str, large_kernel: int,
     if expanded[kernel] < large_kernel:
         return []
     left: dict[str, int] = {}
+    fixed = with_what_is_inlined(sizes)
     called = []
     for name in expanded:  # in the same order
         left[name] = sizes[name].instructions + sum(
             count * left.get(callee, 0) for callee, count in sizes[name].calls.items()
         )
-        if left[name] > large_function and name != kernel and not sizes[name].fixed:
+        if left[name] > large_function and name != kernel and name not in fixed:
             called.append(name)
             left[name] = 0
     return called
+
+
+def with_what_is_inlined(sizes: Mapping[str, Size]) -> set[str]:
+    """The fixed functions, and those that get one of them inlined, for which the same then holds."""
+    fixed = {name for name, size in sizes.items() if size.fixed}
+    while more := {name for name, size in sizes.items() if name not in fixed and fixed & size.calls.keys()}:
+        fixed |= more
+    return fixed
 
 
 def _innermost_first(sizes: Mapping[str, Size], kernel: str) -> list[str]:
@@ -84,15 +101,10 @@ def _innermost_first(sizes: Mapping[str, Size], kernel: str) -> list[str]:
 def outline(module: Module, kernel: str) -> list[str]:
     """Cuts a kernel's module, if it is large, and returns the names of the functions that are called from now on.
 
-    All others are marked so that they become part of what calls them. Functions that use LDS do so always: in a function
-    that is called, clang 19 loses the address of dynamic LDS.
+    All others are marked so that they become part of what calls them. Functions that use LDS do so always, and what they
+    become part of as well: in a function that is called, clang 19 loses the address of dynamic LDS.
     """
-    in_lds = module.functions_with_lds()
-    sizes = {
-        name: Size(instructions, calls, fixed=name in in_lds)
-        for name, (instructions, calls) in module.call_graph().items()
-    }
-    called = functions_to_call(sizes, kernel, LARGE_KERNEL, LARGE_FUNCTION)
+    called = functions_to_call(_sizes(module), kernel, LARGE_KERNEL, LARGE_FUNCTION)
     if called:
         module.inline_all_but(called, [kernel])
     return called
@@ -100,4 +112,13 @@ def outline(module: Module, kernel: str) -> list[str]:
 
 def call_everything(module: Module) -> None:
     """Lets every function be called but those that use LDS, in all kernels of a module."""
-    module.inline_all_but(module.call_graph().keys() - module.functions_with_lds(), module.kernels())
+    sizes = _sizes(module)
+    module.inline_all_but(sizes.keys() - with_what_is_inlined(sizes), module.kernels())
+
+
+def _sizes(module: Module) -> dict[str, Size]:
+    in_lds = module.functions_with_lds()
+    return {
+        name: Size(instructions, calls, fixed=name in in_lds)
+        for name, (instructions, calls) in module.call_graph().items()
+    }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from virtual_rocm.compiler.container import Container
 from virtual_rocm.compiler.kernel_compiler import compile_kernel
 from virtual_rocm.compiler.llvm import Module, load_llvm
-from virtual_rocm.compiler.outline import Size, functions_to_call, outline
+from virtual_rocm.compiler.outline import Size, functions_to_call, outline, with_what_is_inlined
 from virtual_rocm.compiler.toolchain import Toolchain
 
 from .conftest import PROGRAMS, Hipcc
@@ -54,6 +54,11 @@ def test_a_function_that_uses_lds_becomes_part_of_what_calls_it() -> None:
     assert functions_to_call(fixed, "kernel", 0, 50) == []
 
 
+def test_nor_is_called_what_a_function_that_uses_lds_becomes_part_of() -> None:
+    fixed = {**TREE, "leaf": Size(40, {}, fixed=True)}
+    assert functions_to_call(fixed, "kernel", 0, 4) == ["right"]
+
+
 def test_a_recursion_comes_to_an_end() -> None:
     sizes = {"kernel": Size(1, {"even": 1}), "even": Size(50, {"odd": 1}), "odd": Size(50, {"even": 1})}
     assert set(functions_to_call(sizes, "kernel", 0, 10)) <= {"even", "odd"}
@@ -82,7 +87,7 @@ def test_no_function_that_can_be_called_stays_large(
     chosen = functions_to_call(sizes, "kernel", large_kernel, large_function)
     called = set(chosen)
     assert len(chosen) == len(called)
-    assert not any(sizes[name].fixed for name in called)
+    assert not called & with_what_is_inlined(sizes)
     if expanded(sizes, "kernel", set()) < large_kernel:
         assert not called
     for name in called:
@@ -92,7 +97,7 @@ def test_no_function_that_can_be_called_stays_large(
         while more := {callee for name in reached for callee in sizes[name].calls} - reached:
             reached |= more
         for name in reached - called - {"kernel"}:
-            assert sizes[name].fixed or expanded(sizes, name, called) <= large_function
+            assert name in with_what_is_inlined(sizes) or expanded(sizes, name, called) <= large_function
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +143,4 @@ def test_a_large_kernel_calls_its_functions_and_keeps_lds_to_itself(
     assert "s_swappc_b64" in text
     assert "<_Z5totalPKii>:" in text
     assert "<_Z11through_ldsi>:" not in text
+    assert "<_Z8exchangei>:" not in text

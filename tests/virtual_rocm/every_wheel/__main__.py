@@ -83,8 +83,14 @@ def check_code(
     planned = sum(len(file.kernels) for file in modules.values())
     began = time.monotonic()
     complete = True
-    for result in generate([(path, file.kernels) for path, file in modules.items()], folder, tools):
-        results.append(result)
+    files = [(path, file.kernels) for path, file in modules.items()]
+    for number, of_file in enumerate(generate(files, folder, tools), 1):
+        results += of_file
+        print(
+            f"code: kernel file {number} of {len(files)}, {len(results) - len(brought)} of {planned} kernels",
+            file=sys.stderr,
+            flush=True,
+        )
         if minutes and time.monotonic() - began > minutes * 60:
             complete = False
             break

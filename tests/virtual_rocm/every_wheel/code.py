@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from tests.virtual_rocm.isa.machine import Disassembler
-from virtual_rocm.compiler.cache import content_key, write_whole
+from virtual_rocm.compiler.cache import content_key, make_once, write_whole
 from virtual_rocm.compiler.errors import CompilerError
 from virtual_rocm.compiler.kernel_compiler import generate as make_kernel
 from virtual_rocm.compiler.llvm import Module, load_llvm
@@ -40,22 +43,39 @@ class CodeResult:
         return not (self.different or self.refused or self.error)
 
 
-def generate(modules: list[tuple[Path, tuple[str, ...]]], folder: Path, tools: Disassembler) -> Iterator[CodeResult]:
+def generate(
+    modules: list[tuple[Path, tuple[str, ...]]], folder: Path, tools: Disassembler
+) -> Iterator[list[CodeResult]]:
     """The kernels of each module, in order; code that is known from before, or from another module, is not made again."""
     decoder = content_key(tools.program.read_bytes())  # another decoder has to look again
-    # A process for each module: LLVM keeps what it has read of one.
-    with ProcessPoolExecutor(max_workers=1, max_tasks_per_child=1) as pool:
-        for module, kernels in modules:
-            for kernel, key in zip(kernels, pool.submit(_keys, module, kernels).result(), strict=True):
-                file = folder / "code" / f"{key}.hsaco"
-                verdict = folder / "decoded" / decoder / f"{key}.json"
-                if verdict.is_file():
-                    yield _load(verdict)
-                    continue
-                result = _make(module, kernel, file) or _decode(kernel, file, tools)
-                if not result.error:
-                    write_whole(verdict, json.dumps(asdict(result)).encode())
-                yield result
+    pool = ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn"))
+    try:
+        for future in [pool.submit(_module, module, kernels, folder, decoder, tools) for module, kernels in modules]:
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _module(
+    module: Path, kernels: tuple[str, ...], folder: Path, decoder: str, tools: Disassembler
+) -> list[CodeResult]:
+    results = []
+    for kernel in kernels:
+        with closing(_alone(module, kernel)) as alone:
+            results.append(_of_kernel(alone, kernel, folder, decoder, tools))
+    return results
+
+
+def _of_kernel(alone: Module, kernel: str, folder: Path, decoder: str, tools: Disassembler) -> CodeResult:
+    key = content_key(find_toolchain().version, ARCHITECTURE, "\0".join(_OPTIONS), alone.bitcode())
+    file = folder / "code" / f"{key}.hsaco"
+    verdict = folder / "decoded" / decoder / f"{key}.json"
+    if verdict.is_file():
+        return _load(verdict)
+    result = _make(alone, kernel, file) or _decode(kernel, file, tools)
+    if not result.error:
+        write_whole(verdict, json.dumps(asdict(result)).encode())
+    return result
 
 
 def _load(file: Path) -> CodeResult:
@@ -63,13 +83,8 @@ def _load(file: Path) -> CodeResult:
     return CodeResult(**{**kept, "different": tuple(kept["different"]), "refused": tuple(kept["refused"])})
 
 
-def _keys(module: Path, kernels: tuple[str, ...]) -> list[str]:
-    """What tells the code of kernels apart, lines in the source aside (those in assertions are data, and count)."""
-    version, options = find_toolchain().version, "\0".join(_OPTIONS)
-    return [content_key(version, ARCHITECTURE, options, _alone(module, kernel).bitcode()) for kernel in kernels]
-
-
 def _alone(module: Path, kernel: str) -> Module:
+    """A kernel and what it needs, without the lines of the source (those in assertions are data, and stay)."""
     parsed = Module.parse(load_llvm(find_toolchain().library), module.read_bytes(), "a kernel")
     parsed.share_variables(define=False)
     parsed.keep_only(kernel)
@@ -77,12 +92,14 @@ def _alone(module: Path, kernel: str) -> Module:
     return parsed
 
 
-def _make(module: Path, kernel: str, file: Path) -> CodeResult | None:
+def _make(alone: Module, kernel: str, file: Path) -> CodeResult | None:
     """The code object, if it is not there; a result only if it cannot be made."""
-    if file.is_file():
-        return None
+
+    def make() -> bytes:
+        return make_kernel(find_toolchain(), alone, kernel, ARCHITECTURE, _OPTIONS)
+
     try:
-        write_whole(file, make_kernel(find_toolchain(), _alone(module, kernel), kernel, ARCHITECTURE, _OPTIONS))
+        make_once(file, make)  # two modules may want the same at once
     except CompilerError as error:
         return CodeResult(kernel, error=str(error))
     return None

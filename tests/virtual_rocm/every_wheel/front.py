@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
-from virtual_rocm.compiler.cache import content_key, write_whole
+from virtual_rocm.compiler.cache import content_key, locked, write_whole
 from virtual_rocm.compiler.errors import CompilerError
 from virtual_rocm.compiler.front_end import (
     DependencyRecord,
@@ -52,21 +54,31 @@ def compile_trees(trees: list[Path], folder: Path) -> dict[Path, list[Compiled]]
     lies, and equal files give equal modules.
     """
     found: dict[Path, list[Compiled]] = {}
-    with ProcessPoolExecutor(max_workers=1, max_tasks_per_child=1) as pool:
-        for tree in trees:
-            found[tree] = pool.submit(compile_tree, tree, folder).result()
+    with ProcessPoolExecutor(
+        max_workers=os.cpu_count(), max_tasks_per_child=1, mp_context=get_context("spawn")
+    ) as pool:
+        futures = [pool.submit(compile_tree, tree, folder) for tree in trees]
+        for number, (tree, future) in enumerate(zip(trees, futures, strict=True), 1):
+            found[tree] = future.result()
+            print(f"front end: source tree {number} of {len(trees)}", file=sys.stderr, flush=True)
     return found
 
 
 def compile_tree(tree: Path, folder: Path) -> list[Compiled]:
     """Every kernel file of a tree. Changes the process's working directory."""
     os.chdir(tree)
-    return [_compile(source, folder / "modules") for source in kernel_files(tree)]
+    modules = folder / "modules"
+    compiled = []
+    for source in kernel_files(tree):
+        base = content_key(own_files_key(), find_toolchain().version, ARCHITECTURE, *FLAGS, source)
+        # Trees that differ elsewhere wait for each other here, and share what comes of equal files.
+        with locked(modules / f"{base}.lock"):
+            compiled.append(_compile(source, modules, base))
+    return compiled
 
 
-def _compile(source: str, folder: Path) -> Compiled:
+def _compile(source: str, folder: Path, base: str) -> Compiled:
     toolchain = find_toolchain()
-    base = content_key(own_files_key(), toolchain.version, ARCHITECTURE, *FLAGS, source)
     for known in sorted((folder / base).glob("*.json")):
         record = json.loads(known.read_text())
         if DependencyRecord(record["files"]).holds():

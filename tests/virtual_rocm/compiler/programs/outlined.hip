@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A kernel that calls functions: one that calls another, and one that uses LDS.
+// A kernel that calls functions: one that calls another, and one that calls one that uses LDS.
 #include <hip/hip_runtime.h>
 
 __device__ int square(int value) { return value * value; }
@@ -18,7 +18,9 @@ __device__ int through_lds(int value) {
   return held[63 - threadIdx.x];
 }
 
+__device__ int exchange(int value) { return through_lds(value) + through_lds(-value); }
+
 extern "C" __global__ void sum_of_squares(const int* values, int count, int* result) {
   const int sum = total(values, count) - total(values, count / 2);
-  result[threadIdx.x] = through_lds(sum + static_cast<int>(threadIdx.x));
+  result[threadIdx.x] = exchange(sum + static_cast<int>(threadIdx.x));
 }
