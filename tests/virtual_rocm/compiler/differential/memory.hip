@@ -37,13 +37,22 @@ __global__ void reverse_in_lds(const T* from, T* to) {
   __syncthreads();
   to[base + threadIdx.x] = tile[kThreads - 1 - threadIdx.x];
 }
+// The same in dynamic LDS, whose address a function has that another one calls.
+template <typename T>
+__device__ T* dynamic_lds() {
+  extern __shared__ __attribute__((aligned(16))) char bytes[];
+  return reinterpret_cast<T*>(bytes);
+}
+template <typename T>
+__device__ T from_opposite_thread(T value) {
+  T* tile = dynamic_lds<T>();
+  tile[threadIdx.x] = value;
+  __syncthreads();
+  return tile[kThreads - 1 - threadIdx.x];
+}
 template <typename T>
 __global__ void reverse_in_dynamic_lds(const T* from, T* to) {
-  extern __shared__ __attribute__((aligned(16))) char bytes[];
-  T* tile = reinterpret_cast<T*>(bytes);
-  tile[threadIdx.x] = from[threadIdx.x];
-  __syncthreads();
-  to[threadIdx.x] = tile[kThreads - 1 - threadIdx.x];
+  to[threadIdx.x] = from_opposite_thread(from[threadIdx.x]);
 }
 // Through an array in scratch, at places that are known only at run time.
 template <typename T>
