@@ -50,9 +50,13 @@ __device__ T from_opposite_thread(T value) {
   __syncthreads();
   return tile[kThreads - 1 - threadIdx.x];
 }
-template <typename T>
-__global__ void reverse_in_dynamic_lds(const T* from, T* to) {
+// Before it lies what the kernel has in LDS itself, of another size in each kernel.
+template <typename T, int kOwn>
+__global__ void reverse_in_dynamic_lds(const T* from, T* to, int* kept) {
+  __shared__ int own[kOwn];
+  if (threadIdx.x < kOwn) own[threadIdx.x] = threadIdx.x + 1;
   to[threadIdx.x] = from_opposite_thread(from[threadIdx.x]);
+  if (threadIdx.x < kOwn) kept[threadIdx.x] = own[threadIdx.x];
 }
 // Through an array in scratch, at places that are known only at run time.
 template <typename T>
@@ -60,6 +64,19 @@ __global__ void shuffle_in_scratch(const T* from, T* to, const int* order) {
   T local[16];
   for (int i = 0; i < 16; ++i) local[i] = from[threadIdx.x * 16 + i];
   for (int i = 0; i < 16; ++i) to[threadIdx.x * 16 + i] = local[order[(threadIdx.x + i) & 15]];
+}
+
+template <typename T, int kOwn>
+void through_dynamic_lds(const DeviceArray<T>& from, const std::vector<T>& values, const char* name) {
+  const DeviceArray<T> to(std::vector<T>(kThreads, T{}));
+  const DeviceArray<int> kept(zeros<int>(kOwn));
+  reverse_in_dynamic_lds<T, kOwn>
+      <<<dim3(1), dim3(kThreads), kThreads * sizeof(T)>>>(from.get(), to.get(), kept.get());
+  const std::vector<T> wanted(values.rend() - kThreads, values.rend());
+  std::vector<int> counted(kOwn);
+  for (int i = 0; i < kOwn; ++i) counted[i] = i + 1;
+  check(std::memcmp(to.read().data(), wanted.data(), kThreads * sizeof(T)) == 0, name);
+  check(kept.read() == counted, name);
 }
 
 template <typename T>
@@ -92,16 +109,15 @@ void copies(const char* name) {
     check(same_bytes(out.read(), wanted), name);
   }
   {
-    const DeviceArray<T> to(nothing), dynamic(nothing);
+    const DeviceArray<T> to(nothing);
     reverse_in_lds<<<dim3(4), dim3(kThreads)>>>(from.get(), to.get());
-    reverse_in_dynamic_lds<<<dim3(1), dim3(kThreads), kThreads * sizeof(T)>>>(from.get(), dynamic.get());
     std::vector<T> wanted(kCount);
     for (int i = 0; i < kCount; ++i)
       wanted[i] = values[i / kThreads * kThreads + kThreads - 1 - i % kThreads];
     check(same_bytes(to.read(), wanted), name);
-    std::vector<T> first(wanted.begin(), wanted.begin() + kThreads), got = dynamic.read();
-    got.resize(kThreads);
-    check(same_bytes(got, first), name);
+    through_dynamic_lds<T, 4>(from, values, name);
+    through_dynamic_lds<T, 32>(from, values, name);
+    through_dynamic_lds<T, 64>(from, values, name);
   }
   {
     std::vector<int> order(16);
