@@ -242,7 +242,7 @@ class Disassembler:
                 words = [int(word, 16) for word in match.group(2).split()]
                 second = words[1] if len(words) > 1 else 0xBF800000
                 # LLVM 22 marks literals that could have been inline constants; here is the text of LLVM 19.
-                told = re.sub(r"lit\(0x([0-9a-f]{8})\)", _signed, match.group(1).strip())
+                told = re.sub(r"lit\(0x([0-9a-f]{1,8})\)", _signed, match.group(1).strip())
                 found.append((Line(len(words), told), (words[0], second)))
         return found
 
