@@ -3,7 +3,7 @@
 
 Normally everything becomes part of the kernel, as AMD's hipcc has it. But LLVM's time grows with the square of a kernel's
 size: loop passes, the structurizer and the register coalescer each go through the whole function for each of its loops and
-regions. A kernel that is an instance of twenty templates for each of ten counts (MORI's combine with fp8_blockwise) takes
+regions. A kernel that is an instance of twenty templates for each of ten counts takes
 minutes. Such a kernel is cut into functions that are called, each of which is small enough.
 """
 
