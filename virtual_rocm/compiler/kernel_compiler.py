@@ -12,7 +12,7 @@ from virtual_rocm.compiler.errors import CompilationFailed, CompilerError
 from virtual_rocm.compiler.llvm import Module, load_llvm
 from virtual_rocm.compiler.outline import outline
 from virtual_rocm.compiler.toolchain import Toolchain, find_toolchain
-from virtual_rocm.compiler.tools import make_code_object, with_calls
+from virtual_rocm.compiler.tools import INLINE_ALL, make_code_object, with_calls
 
 __all__ = ["compile_kernel", "generate", "obtain_kernel"]
 
@@ -52,6 +52,6 @@ def compile_kernel(toolchain: Toolchain, container: Container, kernel: str) -> b
 
 def generate(toolchain: Toolchain, module: Module, kernel: str, architecture: str, options: Sequence[str]) -> bytes:
     """The code object of a module that has one kernel and what that needs; a very large kernel is cut into functions."""
-    if outline(module, kernel):
+    if INLINE_ALL[-1] in options and outline(module, kernel):
         options = with_calls(options)
     return make_code_object(toolchain, module.bitcode(), architecture, options)

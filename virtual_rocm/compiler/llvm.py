@@ -90,7 +90,6 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "LLVMGetEnumAttributeKindForName": (c_uint, [c_char_p, c_size_t]),
     "LLVMCreateEnumAttribute": (_P, [_P, c_uint, c_uint64]),
     "LLVMAddAttributeAtIndex": (None, [_P, c_uint, _P]),
-    "LLVMGetEnumAttributeAtIndex": (_P, [_P, c_uint, c_uint]),
     "LLVMRemoveEnumAttributeAtIndex": (None, [_P, c_uint, c_uint]),
     "LLVMCreatePassBuilderOptions": (_P, []),
     "LLVMDisposePassBuilderOptions": (None, [_P]),
@@ -135,7 +134,7 @@ class Module:
         return cls(llvm, context, _parse(llvm, context, bitcode, name))
 
     def close(self) -> None:
-        """Gives back what LLVM keeps of the module, which is a hundred times its bitcode; nothing else may be called then."""
+        """Gives back the memory of the module; nothing else may be called then."""
         self._llvm.LLVMDisposeModule(self._handle)
         self._llvm.LLVMContextDispose(self._context)
 
@@ -286,8 +285,7 @@ class Module:
             if self._llvm.LLVMIsDeclaration(function) or name in kernels:
                 continue
             wanted, unwanted = (never, always) if name in called else (always, never)
-            if self._llvm.LLVMGetEnumAttributeAtIndex(function, _OF_THE_FUNCTION, unwanted):
-                self._llvm.LLVMRemoveEnumAttributeAtIndex(function, _OF_THE_FUNCTION, unwanted)
+            self._llvm.LLVMRemoveEnumAttributeAtIndex(function, _OF_THE_FUNCTION, unwanted)
             attribute = self._llvm.LLVMCreateEnumAttribute(self._context, wanted, 0)
             self._llvm.LLVMAddAttributeAtIndex(function, _OF_THE_FUNCTION, attribute)
 

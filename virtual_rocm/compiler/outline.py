@@ -3,8 +3,8 @@
 
 Normally everything becomes part of the kernel, as AMD's hipcc has it. But LLVM's time grows with the square of a kernel's
 size: loop passes, the structurizer and the register coalescer each go through the whole function for each of its loops and
-regions. A kernel that is an instance of twenty templates for each of ten counts takes
-minutes. Such a kernel is cut into functions that are called, each of which is small enough.
+regions. A kernel that is an instance of twenty templates for each of ten counts takes minutes. Such a kernel is cut into
+functions that are called, each of which is small enough.
 """
 
 from __future__ import annotations
@@ -53,24 +53,26 @@ def functions_to_call(sizes: Mapping[str, Size], kernel: str, large_kernel: int,
         large_kernel: a kernel of fewer instructions than that, calls expanded, is left alone.
         large_function: a function that has more, after what it calls itself is taken out, is called.
     """
-    expanded: dict[str, int] = {}
-    for name in _innermost_first(sizes, kernel):
-        expanded[name] = sizes[name].instructions + sum(
-            count * expanded.get(callee, 0) for callee, count in sizes[name].calls.items()
-        )
-    if expanded[kernel] < large_kernel:
+    order = _innermost_first(sizes, kernel)
+    inlined: dict[str, int] = {}
+    for name in order:
+        inlined[name] = _with_calls(sizes[name], inlined)
+    if inlined[kernel] < large_kernel:
         return []
-    left: dict[str, int] = {}
     fixed = with_what_is_inlined(sizes)
+    left: dict[str, int] = {}
     called = []
-    for name in expanded:  # in the same order
-        left[name] = sizes[name].instructions + sum(
-            count * left.get(callee, 0) for callee, count in sizes[name].calls.items()
-        )
+    for name in order:
+        left[name] = _with_calls(sizes[name], left)
         if left[name] > large_function and name != kernel and name not in fixed:
             called.append(name)
             left[name] = 0
     return called
+
+
+def _with_calls(size: Size, callees: Mapping[str, int]) -> int:
+    """The instructions of a function together with those of what it calls; of a recursion once."""
+    return size.instructions + sum(count * callees.get(name, 0) for name, count in size.calls.items())
 
 
 def with_what_is_inlined(sizes: Mapping[str, Size]) -> set[str]:

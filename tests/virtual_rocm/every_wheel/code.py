@@ -23,7 +23,7 @@ from virtual_rocm.compiler.tools import INLINE_ALL
 
 from .front import ARCHITECTURE
 
-_OPTIONS = (*INLINE_ALL, "-O3")  # as for a launch
+_OPTIONS = (*INLINE_ALL, "-O2")  # what our hipcc makes of the wheels' flags for a launch
 
 _BUNDLE = b"__CLANG_OFFLOAD_BUNDLE__"
 
