@@ -18,7 +18,7 @@ from conformance.matrix import load_matrix
 from conformance.wheels import Wheel
 from tests.virtual_rocm.isa.machine import Disassembler, find_tool
 from tests.virtual_rocm.native_build import build
-from virtual_rocm.compiler.cache import cache_directory
+from virtual_rocm.compiler.cache import cache_directory, content_key
 
 from .code import decode_embedded, embedded, generate
 from .front import Compiled, compile_trees
@@ -80,23 +80,24 @@ def check_code(
         for file in compiled.get(item.sources, []) if item.sources else []:
             if file.key:
                 modules.setdefault(file.module, file)
-    planned = sum(len(file.kernels) for file in modules.values())
-    began = time.monotonic()
+    # Modules whose bitcode is the same to the byte are one; what differs in lines only is found out kernel by kernel.
+    distinct: dict[str, Path] = {}
+    for path in modules:
+        distinct.setdefault(content_key(path.read_bytes()), path)
+    kernels = [(path, kernel) for path in distinct.values() for kernel in modules[path].kernels]
+    began = said = time.monotonic()
     complete = True
-    files = [(path, file.kernels) for path, file in modules.items()]
-    for number, of_file in enumerate(generate(files, folder, tools), 1):
-        results += of_file
-        print(
-            f"code: kernel file {number} of {len(files)}, {len(results) - len(brought)} of {planned} kernels",
-            file=sys.stderr,
-            flush=True,
-        )
+    for number, result in enumerate(generate(kernels, folder, tools), 1):
+        results.append(result)
+        if time.monotonic() - said > 10 or number == len(kernels):
+            said = time.monotonic()
+            print(f"code: kernel {number} of {len(kernels)}, {kernels[number - 1][1]}", file=sys.stderr, flush=True)
         if minutes and time.monotonic() - began > minutes * 60:
-            complete = False
+            complete = number == len(kernels)
             break
     done = len(results) - len(brought)
     print(
-        f"kernels: {done} of {planned} in {len(modules)} distinct kernel files"
+        f"kernels: {done} of {len(kernels)} in {len(distinct)} distinct kernel files"
         f"{'' if complete else ' (the time was up: run it again to go on)'}; "
         f"{sum(result.instructions for result in results)} instructions decoded ({time.monotonic() - began:.0f} s)"
     )

@@ -43,27 +43,20 @@ class CodeResult:
         return not (self.different or self.refused or self.error)
 
 
-def generate(
-    modules: list[tuple[Path, tuple[str, ...]]], folder: Path, tools: Disassembler
-) -> Iterator[list[CodeResult]]:
-    """The kernels of each module, in order; code that is known from before, or from another module, is not made again."""
+def generate(kernels: list[tuple[Path, str]], folder: Path, tools: Disassembler) -> Iterator[CodeResult]:
+    """Each kernel of its module, in order; code that is known from before, or from another module, is not made again."""
     decoder = content_key(tools.program.read_bytes())  # another decoder has to look again
     pool = ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn"))
     try:
-        for future in [pool.submit(_module, module, kernels, folder, decoder, tools) for module, kernels in modules]:
+        for future in [pool.submit(_kernel, module, kernel, folder, decoder, tools) for module, kernel in kernels]:
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _module(
-    module: Path, kernels: tuple[str, ...], folder: Path, decoder: str, tools: Disassembler
-) -> list[CodeResult]:
-    results = []
-    for kernel in kernels:
-        with closing(_alone(module, kernel)) as alone:
-            results.append(_of_kernel(alone, kernel, folder, decoder, tools))
-    return results
+def _kernel(module: Path, kernel: str, folder: Path, decoder: str, tools: Disassembler) -> CodeResult:
+    with closing(_alone(module, kernel)) as alone:
+        return _of_kernel(alone, kernel, folder, decoder, tools)
 
 
 def _of_kernel(alone: Module, kernel: str, folder: Path, decoder: str, tools: Disassembler) -> CodeResult:

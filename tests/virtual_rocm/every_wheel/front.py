@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import virtual_rocm
 from virtual_rocm.compiler.cache import content_key, locked, write_whole
 from virtual_rocm.compiler.errors import CompilerError
 from virtual_rocm.compiler.front_end import (
     DependencyRecord,
     compile_to_bitcode,
     device_functions,
-    own_files_key,
 )
 from virtual_rocm.compiler.llvm import Module, load_llvm
 from virtual_rocm.compiler.toolchain import find_toolchain
@@ -70,11 +71,25 @@ def compile_tree(tree: Path, folder: Path) -> list[Compiled]:
     modules = folder / "modules"
     compiled = []
     for source in kernel_files(tree):
-        base = content_key(own_files_key(), find_toolchain().version, ARCHITECTURE, *FLAGS, source)
+        base = content_key(_front_end_key(), find_toolchain().version, ARCHITECTURE, *FLAGS, source)
         # Trees that differ elsewhere wait for each other here, and share what comes of equal files.
         with locked(modules / f"{base}.lock"):
             compiled.append(_compile(source, modules, base))
     return compiled
+
+
+@functools.cache
+def _front_end_key() -> str:
+    """A name for what of ours decides about a module: not for what makes code of it, which changes oftener."""
+    package = Path(virtual_rocm.__file__).parent
+    compiler = [package / "compiler" / f"{name}.py" for name in ("front_end", "llvm", "toolchain", "tools")]
+    headers = [
+        path
+        for folder in ("include", "device", "native/abi")
+        for path in sorted((package / folder).rglob("*"))
+        if path.is_file()
+    ]
+    return content_key(*(part for file in (*compiler, *headers) for part in (file.name, file.read_bytes())))
 
 
 def _compile(source: str, folder: Path, base: str) -> Compiled:
