@@ -76,7 +76,7 @@ def _lane(arguments: argparse.Namespace) -> Lane:
 def _device(arguments: argparse.Namespace, case: Case) -> Mapping[str, str]:
     if arguments.lane != "virtual":
         return {}
-    return device_variables(case.architecture, tuple(arguments.packages), arguments.launcher)
+    return device_variables(case, tuple(arguments.packages), arguments.launcher)
 
 
 def _say(outcome: Outcome) -> None:

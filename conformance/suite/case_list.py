@@ -13,6 +13,9 @@ from conformance.suite.cases import Case
 __all__ = ["CASES"]
 
 _ROUND = Case("uniform", tokens=((7, 5), (3, 6)), scale_dim=4, scale_type_size=4)
+# Seconds: longer than a launch of so few tokens takes.
+_LATE = 0.3
+_LATE_BLOCKS = (0, "EpDispatch", 1, 0.1)
 # W·M = 32; arrivals at rank 0 are what all ranks send.
 _TO_ONE = Case("to-one", pattern="all_to_one", tokens=((16, 16),), rounds=1, dirty=False)
 _OVERFLOW = _TO_ONE.with_(alone=True, play="round_trip", rounds=2)
@@ -72,12 +75,26 @@ _LIST = (
     Case("float32", dtype="float32", tokens=((7, 5), (3, 6))),
     Case("fp8", dtype="float8_e4m3fnuz", tokens=((7, 5), (3, 6)), scale_dim=2, scale_type_size=4),
     Case("odd-hidden", hidden=72, tokens=((7, 5), (3, 6))),
-    Case("registered-buffer", external_input=False, tokens=((7, 5), (3, 6))),
+    # One rank sends its sums before the other has read its own: the buffer may be the one that they are sent into.
+    Case(
+        "registered-buffer",
+        external_input=False,
+        tokens=((7, 5), (3, 6)),
+        late=((0, "call of combine of data set 0", _LATE), (1, "call of combine of data set 1", _LATE)),
+    ),
     Case("dropped", pattern="dropped", tokens=((8, 8), (9, 7))),
     Case("out-of-range", pattern="out_of_range", tokens=((8, 8), (9, 7))),
     # What cannot be told from an id of rank 0 when it is divided.
     Case("all-dropped", pattern="dropped", top_k=1, tokens=((8, 8), (9, 7))),
-    Case("twice", play="twice", tokens=((4, 3),), rounds=1, dirty=False),
+    # A dispatch that does not wait for the late one has nothing but what the first left.
+    Case(
+        "twice",
+        play="twice",
+        tokens=((4, 3),),
+        rounds=1,
+        dirty=False,
+        late=((1, "dispatch of data set 1", _LATE),),
+    ),
     Case("routing", play="routing", tokens=((7, 5), (3, 6))),
     Case("replay", play="replay", tokens=((7, 5), (3, 6))),
     Case("replay-empty", play="replay", tokens=((6, 0),), rounds=1, alone=True),
@@ -177,8 +194,24 @@ _LIST = (
     Case("fp4-blockwise", quant_type="fp4_blockwise", hidden=448, tokens=((7, 5), (3, 6)), architecture="gfx950"),
     # Many rounds.
     Case("many-rounds", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8),
-    Case("no-barriers", tokens=((7, 5), (0, 16), (3, 6), (16, 1)), rounds=8, barriers=False, dirty=False),
-    Case("same-call", tokens=((7, 5),), rounds=8, same_inputs=True, barriers=False, dirty=False),
+    # Blocks of rank 0 come late, between what its first block sends and what all of them tell together.
+    Case(
+        "no-barriers",
+        tokens=((7, 5), (0, 16), (3, 6), (16, 1)),
+        rounds=8,
+        barriers=False,
+        dirty=False,
+        late_blocks=_LATE_BLOCKS,
+    ),
+    Case(
+        "same-call",
+        tokens=((7, 5),),
+        rounds=8,
+        same_inputs=True,
+        barriers=False,
+        dirty=False,
+        late_blocks=_LATE_BLOCKS,
+    ),
     Case("captured", tokens=((7, 5),), rounds=4, captured=True),
     Case("two-ops", play="two_ops", tokens=((7, 5), (3, 6), (1, 9), (8, 8))),
     # The other op.

@@ -82,6 +82,9 @@ class Case:
             they sent.
         architecture: the GPU that the case is about, where only one has what it needs: a virtual GPU becomes it. "": any.
         second_op: the op of `dispatch_combine_v2`, with its HIP back end.
+        late: (rank, first words of a step, seconds) of ranks that come late to steps, so that a race has the same winner always.
+        late_blocks: (rank, how a kernel's name begins, block, seconds), for a race inside of a launch: on the virtual GPU blocks
+            from that one on start late, as if another kernel had the compute units until then.
         count_experts: dispatch also counts received rows by local expert.
         dirty: fill the output views between rounds.
         alone: may end the ranks: run it in processes of its own.
@@ -119,6 +122,8 @@ class Case:
     captured: bool = False
     barriers: bool = True
     overlap: bool = False
+    late: tuple[tuple[int, str, float], ...] = ()
+    late_blocks: tuple[int, str, int, float] | None = None
     count_experts: bool = False
     architecture: str = ""
     second_op: bool = False
@@ -284,5 +289,7 @@ def case_to_json(case: Case) -> str:
 def case_from_json(text: str) -> Case:
     values = json.loads(text)
     values["tokens"] = tuple(tuple(counts) for counts in values["tokens"])
+    values["late"] = tuple(tuple(wait) for wait in values.get("late", ()))
+    values["late_blocks"] = tuple(values["late_blocks"]) if values.get("late_blocks") else None
     values["calls"] = calls_from_json(values["calls"])
     return Case(**values)

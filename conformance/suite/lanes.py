@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from conformance.errors import ConformanceError
+from conformance.suite.cases import Case
 from conformance.suite.rank_groups import PROGRAM, ForkingStarter, SpawningStarter, Starter, TorchrunStarter
 
 __all__ = [
@@ -169,20 +170,21 @@ def virtual_variables(
     return VirtualVariables(variables, too_new.removeprefix("virtual_rocm: "))
 
 
-def device_variables(
-    architecture: str, packages: tuple[Path, ...], launcher_path: Path | None = None
-) -> dict[str, str]:
-    """For ranks from their start: the virtual GPU is of that architecture. None for "".
+def device_variables(case: Case, packages: tuple[Path, ...], launcher_path: Path | None = None) -> dict[str, str]:
+    """For ranks from their start: what the virtual GPU is, or does, for this case only.
 
     Raises:
-        LaneError: no compiler for it is here.
+        LaneError: no compiler for the case's architecture is here.
     """
-    if not architecture:
-        return {}
-    usual = virtual_variables(packages, launcher_path).variables
-    found = virtual_variables(packages, launcher_path, architecture).variables
-    changed = {name: value for name, value in found.items() if usual.get(name) != value}
-    return {**changed, "MORI_GPU_ARCHS": architecture}
+    variables = {}
+    if case.late_blocks is not None:
+        variables["VIRTUAL_ROCM_LATE_BLOCKS"] = "/".join(map(str, case.late_blocks))
+    if case.architecture:
+        usual = virtual_variables(packages, launcher_path).variables
+        found = virtual_variables(packages, launcher_path, case.architecture).variables
+        variables |= {name: value for name, value in found.items() if usual.get(name) != value}
+        variables["MORI_GPU_ARCHS"] = case.architecture
+    return variables
 
 
 @lru_cache(maxsize=4)
@@ -220,6 +222,8 @@ _MORI = {
 }
 # Some kernels launch a block of 16 waves for each compute unit: what they do is the same with fewer, and they take a tenth of it.
 _FEW_UNITS = {"VIRTUAL_ROCM_COMPUTE_UNITS": "32"}
+# Ranks of a case launch the same kernels, and are never seconds apart.
+_SOON_STUCK = {"VIRTUAL_ROCM_STALL_SECONDS": "20"}
 
 
 def virtual_lane(
@@ -246,6 +250,7 @@ def virtual_lane(
         **found.variables,
         **_MORI,
         **_FEW_UNITS,
+        **_SOON_STUCK,
         "OMP_NUM_THREADS": "1",
         # A rank that is ended while its kernels wait says who waits where.
         "VIRTUAL_ROCM_DESCRIBE_ON_SIGTERM": "1",

@@ -168,8 +168,8 @@ class Measurement:
         return unplayable(case, self._gpus, self._setup.torchrun.nodes if self._setup.torchrun else 1)
 
     def _device(self, case: Case) -> Mapping[str, str]:
-        """What makes the device the GPU that the case is about, where it can be another."""
-        return device_variables(case.architecture, self._packages, project_folder()) if self.lane == "virtual" else {}
+        """What makes the device the GPU that the case is about, or late where it is to be, on the lane that can."""
+        return device_variables(case, self._packages, project_folder()) if self.lane == "virtual" else {}
 
     def _lane(self) -> Lane:
         """The lane with this wheel in it, tried out.

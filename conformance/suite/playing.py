@@ -94,7 +94,7 @@ class _Player:
         """Leave a note for whoever finds this rank hanging; be late for the step, if this rank is to be."""
         self.step = step
         self._progress.write_text(f"{self.case.name}: {step}\n", encoding="utf-8")
-        wait_before(step, self.rank)
+        wait_before(step, self.rank, self.case.late)
 
     def construct(self) -> None:
         import mori
@@ -330,6 +330,8 @@ class _Player:
             named = dict(case.calls.combine_keywords)
             if case.calls.combine_positional:
                 self.notes["combine"] = landed(now.op.combine, 3, case.calls.combine_positional)
+        # Late for the call alone: its inputs are there, and every rank knows it.
+        wait_before(f"call of {step} of data set {data}", self.rank, case.late)
         if step == "combine_routing":
             out, out_weights = now.op.combine(*arguments, **named, routing=now.routing)[:2]
         elif case.kernel_type == "AsyncLL":

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from conformance.errors import SelectionError
 from conformance.matrix import Lane, Matrix, NightlyRule
 from conformance.run import select_requirements
 from conformance.suite import measuring
+from conformance.suite.cases import Case
 from conformance.suite.lanes import Lane as RankLane
 from conformance.suite.lanes import LaneError, device_variables
 from conformance.suite.measuring import Measurement, Setup
@@ -177,12 +179,19 @@ def test_what_ranks_say_names_no_folder_of_this_machine(line: str, told: str) ->
 
 def test_a_case_about_another_gpu_gets_it_from_the_virtual_lane() -> None:
     try:
-        found = device_variables("gfx950", (), PROJECT)
+        found = device_variables(Case("about-another", architecture="gfx950"), (), PROJECT)
     except LaneError as error:
         pytest.skip(str(error))
     assert (found["VIRTUAL_ROCM_ARCHITECTURE"], found["MORI_GPU_ARCHS"]) == ("gfx950", "gfx950")
     assert set(found) <= {"VIRTUAL_ROCM_ARCHITECTURE", "VIRTUAL_ROCM_CLANG", "MORI_GPU_ARCHS"}
-    assert device_variables("", (), PROJECT) == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({}, {}), ({"late_blocks": (1, "EpDispatch", 2, 0.5)}, {"VIRTUAL_ROCM_LATE_BLOCKS": "1/EpDispatch/2/0.5"})],
+)
+def test_a_case_with_late_blocks_makes_the_virtual_gpu_late(values: dict[str, Any], expected: dict[str, str]) -> None:
+    assert device_variables(Case("late", **values), (), PROJECT) == expected
 
 
 def test_a_case_about_a_gpu_that_no_compiler_here_knows_is_not_run_with_the_remedy(tmp_path: Path) -> None:
@@ -192,9 +201,10 @@ def test_a_case_about_a_gpu_that_no_compiler_here_knows_is_not_run_with_the_reme
         pytest.skip("no clang-19 on this machine")
     program = (
         "from pathlib import Path\n"
+        "from conformance.suite.cases import Case\n"
         "from conformance.suite.lanes import LaneError, device_variables\n"
         "try:\n"
-        f"    device_variables('gfx950', (), Path({str(PROJECT)!r}))\n"
+        f"    device_variables(Case('', architecture='gfx950'), (), Path({str(PROJECT)!r}))\n"
         "except LaneError as error:\n"
         "    print(error)\n"
     )

@@ -58,5 +58,7 @@ def test_only_the_named_rank_waits_and_only_at_that_step(monkeypatch: pytest.Mon
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setenv(WAITS, json.dumps([[1, "dispatch", 0.5]]))
     for step, rank in (("construct", 1), ("dispatch of data set 0", 0), ("dispatch of data set 0", 1)):
-        wait_before(step, rank)
+        wait_before(step, rank, ((0, "combine", 0.1), (0, "dispatch of data set 1", 0.2)))
     assert slept == [0.5]
+    wait_before("combine of data set 0", 0, ((0, "combine", 0.1),))
+    assert slept == [0.5, 0.1]

@@ -193,6 +193,29 @@ def test_a_deadline_ends_a_launch_that_still_moves(device: Device) -> None:
     assert 0.3 <= run.endings[0].numbers["seconds"] < 5
 
 
+@pytest.mark.parametrize(("kernel", "first", "late"), [("relay", 2, True), ("rel", 0, True), ("other", 0, False)])
+def test_blocks_come_late_on_purpose_and_no_others(device: Device, kernel: str, first: int, late: bool) -> None:
+    run = device.run(
+        "scheduling",
+        "buffer counter 4",
+        "buffer order 32",
+        "launch relay 8 128 0 @counter @order i32:8 i32:1",
+        "wait",
+        "read order 0 32",
+        late_blocks=f"0/{kernel}/{first}/1.5",
+        stall_seconds=5,
+    )
+    assert run.endings[0].completed, run.output
+    assert run.words() == list(range(7, -1, -1))
+    assert (run.endings[0].numbers["seconds"] >= 1.5) is late
+
+
+@pytest.mark.parametrize("text", ["relay", "0/relay/1", "x/relay/1/1", "0/relay/-1/1", "0/relay/1/1s", "0/relay/1/1/2"])
+def test_late_blocks_that_make_no_sense_are_refused(device: Device, text: str) -> None:
+    with pytest.raises(AssertionError, match=f"VIRTUAL_ROCM_LATE_BLOCKS={text} is not RANK/KERNEL/FIRST BLOCK/SECONDS"):
+        device.run("scheduling", late_blocks=text)
+
+
 def test_pure_computation_is_no_deadlock(device: Device) -> None:
     run = device.run(
         "scheduling",

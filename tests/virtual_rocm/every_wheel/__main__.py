@@ -108,15 +108,17 @@ def check_code(
     return good
 
 
-def selected(pattern: str) -> list[Wheel]:
+def selected(python: str, *, nightlies: bool) -> list[Wheel]:
     """The wheels for one Python, oldest first."""
-    return [wheel for wheel in load_matrix(ROOT / "matrix.toml").every_wheel if wheel.python == pattern]
+    every = load_matrix(ROOT / "matrix.toml").every_wheel
+    return [wheel for wheel in every if wheel.python == python and (nightlies or not wheel.nightly)]
 
 
 def main() -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.virtual_rocm.every_wheel", description=__doc__)
     parser.add_argument("--python", default="cp310", help="the wheels of this Python (default cp310)")
+    parser.add_argument("--no-nightlies", action="store_true", help="look at the wheels of the stable releases alone")
     parser.add_argument(
         "--code",
         choices=("none", "stable", "all"),
@@ -126,7 +128,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="stop generating code after so long; 0: never")
     options = parser.parse_args()
     folder = cache_directory().parent / "every_wheel"
-    wheels = selected(options.python)
+    wheels = selected(options.python, nightlies=not options.no_nightlies)
     inputs = obtain(wheels, folder)
     print(
         f"{len(inputs)} {options.python} wheels, {len({path for item in inputs for _, path in item.libraries})} libraries"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,21 @@ def test_what_is_malformed_is_told_by_the_first_call(program: Callable[..., obje
     done = program("print(hip.hipMemset(0, 0, 0))", variables={"RANK": "0", "VIRTUAL_ROCM_LATE": text})
     assert f"VIRTUAL_ROCM_LATE={text} is not RANK/FUNCTION/SECONDS" in done.stderr  # type: ignore[attr-defined]
     assert done.stdout.strip() != "0"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("rank", "late"), [("1", True), ("0", False)])
+def test_only_the_named_rank_has_late_blocks(
+    program: Callable[..., object], kernels: Path, rank: str, late: bool
+) -> None:
+    done = program(
+        "import time\n"
+        "module = hip.make('hipModuleLoad', sys.argv[1].encode())\n"
+        "kernel = hip.make('hipModuleGetFunction', module, b'fill_to')\n"
+        "pointer = hip.malloc(64)\n"
+        "began = time.monotonic()\n"
+        "hip.check(hip.launch(kernel, [c_void_p(pointer), c_int(4)]))\n"
+        "print(hip.hipDeviceSynchronize(), time.monotonic() - began >= 1.5)",
+        str(kernels),
+        variables={"RANK": rank, "VIRTUAL_ROCM_LATE_BLOCKS": "1/fill/0/1.5"},
+    )
+    assert done.stdout.split() == ["0", str(late)], done.stderr  # type: ignore[attr-defined]

@@ -2,10 +2,10 @@
 //
 // Which instructions of a code object were executed.
 //
-// With VIRTUAL_ROCM_COVERAGE naming a folder, every code object that is loaded has two files there, named after
-// its contents: a copy of itself (.code), and one byte for each of its instructions (.executed) that is mapped
-// into every process that executes it. So processes and runs are merged as they execute, and what a process
-// has executed stays, however it ends.
+// With VIRTUAL_ROCM_COVERAGE naming a folder, every code object that is loaded has two files there, named
+// after its contents: a copy of itself (.code), and one byte for each of its instructions (.executed) that is
+// mapped into every process that executes it. So processes and runs are merged as they execute, and what a
+// process has executed stays, however it ends.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +19,9 @@ namespace virtual_rocm::engine {
 
 /// The .executed file begins with this, whatever process made it.
 struct CoverageHeader {
-  char magic[8];           ///< kCoverageMagic
-  std::uint64_t count;     ///< of instructions; as many bytes follow, each 0 or 1
-  char label[240];         ///< of the code object, padded with zeros
+  char magic[8];        ///< kCoverageMagic
+  std::uint64_t count;  ///< of instructions; as many bytes follow, each 0 or 1
+  char label[240];      ///< of the code object, padded with zeros
 };
 static_assert(sizeof(CoverageHeader) == 256);
 inline constexpr char kCoverageMagic[] = "VROCMCV1";
@@ -48,9 +48,10 @@ class CoverageMarks {
   std::uint8_t* marks_;
 };
 
-/// Writes down which kernels a module has, launched or not: a file named after its contents, with its label in
-/// the first line and a kernel in each further one. Nothing without a folder.
-void record_kernels(std::span<const std::byte> module, const std::string& label, std::span<const std::string> kernels);
+/// Writes down which kernels a module has, launched or not: a file named after its contents, with its label
+/// in the first line and a kernel in each further one. Nothing without a folder.
+void record_kernels(std::span<const std::byte> module, const std::string& label,
+                    std::span<const std::string> kernels);
 
 /// What the executed instructions of a code object mean in its source, one line of text after the other:
 ///

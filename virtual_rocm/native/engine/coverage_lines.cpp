@@ -81,17 +81,20 @@ void describe_coverage(std::span<const std::byte> image, std::span<const std::ui
                         [](const std::string&) { return std::optional<std::uint64_t>(0); });
   const std::vector<std::uint64_t> addresses = code.instruction_addresses();
   if (addresses.size() != executed.size())
-    throw LoadError("the code object has " + std::to_string(addresses.size()) + " instructions, its coverage " +
-                    std::to_string(executed.size()) + ": they do not belong together");
+    throw LoadError("the code object has " + std::to_string(addresses.size()) +
+                    " instructions, its coverage " + std::to_string(executed.size()) +
+                    ": they do not belong together");
   std::map<std::string, Count> kernels;
   for (const Kernel& kernel : code.kernels()) kernels[kernel.name];
   Tally tally;
-  code.locate_all(addresses, [&](std::size_t index, const std::string& symbol, std::span<const SourceLocation> places) {
-    if (symbol.empty()) return;  // padding between functions
-    const bool was_executed = executed[index] != 0;
-    if (const auto kernel = kernels.find(symbol); kernel != kernels.end()) kernel->second.add(was_executed);
-    tally.add(places, was_executed);
-  });
+  code.locate_all(addresses,
+                  [&](std::size_t index, const std::string& symbol, std::span<const SourceLocation> places) {
+                    if (symbol.empty()) return;  // padding between functions
+                    const bool was_executed = executed[index] != 0;
+                    if (const auto kernel = kernels.find(symbol); kernel != kernels.end())
+                      kernel->second.add(was_executed);
+                    tally.add(places, was_executed);
+                  });
   for (const auto& [name, count] : kernels) write(fields({"kernel", name}, count));
   tally.write(write);
 }

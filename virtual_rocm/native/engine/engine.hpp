@@ -31,6 +31,14 @@
 
 namespace virtual_rocm::engine {
 
+/// Blocks that start late, as if another kernel had the compute units until then.
+struct LateBlocks {
+  int rank = 0;             ///< whom it is for; the engine has no rank, and whoever makes one of it decides
+  std::string kernel;       ///< kernels whose names begin so
+  std::uint64_t first = 0;  ///< the first block that is late; so are those behind it
+  double seconds = 0;       ///< after the launch began; 0: none is late
+};
+
 /// Everything that can be set. Each has an environment variable, VIRTUAL_ROCM_ and the name in capitals.
 struct Knobs {
   std::uint64_t seed = 0;            ///< order of turns among waves; 0 is round robin
@@ -44,7 +52,8 @@ struct Knobs {
   bool check_bounds = true;          ///< every global access against the allocation map
   bool real_clock = false;           ///< s_memtime counts nanoseconds instead of instructions
   double lockstep_patience =
-      10;  ///< seconds that a rank may be in host code before the others go on without it
+      10;                  ///< seconds that a rank may be in host code before the others go on without it
+  LateBlocks late_blocks;  ///< not where ranks take turns: time has no meaning there
 
   /// Throws LoadError that names the variable and what it accepts.
   static Knobs from_environment();

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include "engine/engine.hpp"
 
@@ -36,6 +38,27 @@ void read(const char* name, bool& value) {
     reject(name, text, "0 or 1");
 }
 
+// RANK/KERNEL/FIRST/SECONDS
+void read(const char* name, LateBlocks& value) {
+  const char* text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return;
+  std::string_view parts[4];
+  std::string_view rest(text);
+  for (std::string_view& part : parts) {
+    const std::size_t slash = std::min(rest.find('/'), rest.size());
+    part = rest.substr(0, slash);
+    rest.remove_prefix(std::min(slash + 1, rest.size()));
+  }
+  const auto number = [&](std::string_view part, auto& parsed) {
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), parsed);
+    return error == std::errc() && end == part.data() + part.size() && parsed >= 0;
+  };
+  if (!number(parts[0], value.rank) || !number(parts[2], value.first) || !number(parts[3], value.seconds) ||
+      !rest.empty())
+    reject(name, text, "RANK/KERNEL/FIRST BLOCK/SECONDS, for example 1/EpDispatch/1/0.2");
+  value.kernel = parts[1];
+}
+
 }  // namespace
 
 isa::Architecture device_architecture() {
@@ -65,6 +88,7 @@ Knobs Knobs::from_environment() {
   read<double>("VIRTUAL_ROCM_LOCKSTEP_PATIENCE", knobs.lockstep_patience, 0, kSeconds);
   read("VIRTUAL_ROCM_CHECK_BOUNDS", knobs.check_bounds);
   read("VIRTUAL_ROCM_REAL_CLOCK", knobs.real_clock);
+  read("VIRTUAL_ROCM_LATE_BLOCKS", knobs.late_blocks);
   return knobs;
 }
 

@@ -147,7 +147,11 @@ engine::Executor& executor(int device) {
   std::call_once(prepared, describe_on_termination);
   std::lock_guard lock(executors_mutex());
   auto& slot = executors().at(static_cast<std::size_t>(device));
-  if (!slot) slot = std::make_unique<engine::Executor>(engine::Knobs::from_environment());
+  if (!slot) {
+    engine::Knobs knobs = engine::Knobs::from_environment();
+    if (knobs.late_blocks.rank != process_rank()) knobs.late_blocks = {};
+    slot = std::make_unique<engine::Executor>(knobs);
+  }
   return *slot;
 }
 

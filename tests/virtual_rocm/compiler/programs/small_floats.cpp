@@ -86,8 +86,8 @@ int main() {
   const __hip_fp8x4_e5m2 from_half(__half2(__half(3.0f), __half(4.0f)), __half2(__half(1.0f), __half(2.0f)));
   const float4 first = from_bfloat16;
   const float4 second = from_half;
-  std::printf("pairs %g %g %g %g, %g %g %g %g\n", first.x, first.y, first.z, first.w, second.x, second.y, second.z,
-              second.w);
+  std::printf("pairs %g %g %g %g, %g %g %g %g\n", first.x, first.y, first.z, first.w, second.x, second.y,
+              second.z, second.w);
   std::printf("fp4 %u %u %u\n", fcbx::from_float<float, fcbx::Encoding::E2M1, true>(2.5f, 0),
               fcbx::from_float<float, fcbx::Encoding::E2M1, true>(-100.0f, 0),
               fcbx::from_float<float, fcbx::Encoding::E2M1, true>(12.0f, 2));

@@ -149,8 +149,8 @@ inline void copy_row(void* to, const void* from) {
         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const std::uint8_t*>(from) + part)));
 }
 
-// Lanes are looked at eight at a time: where a row is cut into pieces, most waves have some groups of eight that
-// are all on, one that is on in part, and the others off.
+// Lanes are looked at eight at a time: where a row is cut into pieces, most waves have some groups of eight
+// that are all on, one that is on in part, and the others off.
 template <typename All, typename Some>
 inline void for_each_group(std::uint64_t lanes, All&& all, Some&& some) {
   for (unsigned lane = 0; lane < kLanes; lane += 8) {
@@ -185,8 +185,9 @@ inline void move_words_masked(void* to, const void* from, std::uint64_t lanes, c
   for_each_group(
       lanes, [&](unsigned lane) { store_eight(target + lane * 4, load_eight(source + lane * 4)); },
       [&](unsigned lane, std::uint64_t) {
-        store_eight(target + lane * 4, _mm256_blendv_epi8(load_eight(target + lane * 4),
-                                                          load_eight(source + lane * 4), load_eight(masks + lane)));
+        store_eight(target + lane * 4,
+                    _mm256_blendv_epi8(load_eight(target + lane * 4), load_eight(source + lane * 4),
+                                       load_eight(masks + lane)));
       });
 }
 
@@ -284,9 +285,12 @@ inline void load_contiguous(std::uint32_t* rows, const std::uint8_t* origin, std
   if constexpr (kind == Load::b64 || kind == Load::b128)
     return for_each_group(
         lanes,
-        [&](unsigned lane) { kind == Load::b64 ? load_pairs(rows, origin, lane) : load_quads(rows, origin, lane); },
+        [&](unsigned lane) {
+          kind == Load::b64 ? load_pairs(rows, origin, lane) : load_quads(rows, origin, lane);
+        },
         [&](unsigned, std::uint64_t some) {
-          for_each_lane(some, [&](unsigned lane) { load_lane<kind>(rows, lane, origin + lane * size_of(kind)); });
+          for_each_lane(some,
+                        [&](unsigned lane) { load_lane<kind>(rows, lane, origin + lane * size_of(kind)); });
         });
   if (lanes == kAllLanes) {
     for (unsigned lane = 0; lane < kLanes; ++lane) load_lane<kind>(rows, lane, origin + lane * size_of(kind));
@@ -305,9 +309,12 @@ inline void store_contiguous(const std::uint32_t* rows, std::uint8_t* origin, st
   if constexpr (kind == Store::b64 || kind == Store::b128)
     return for_each_group(
         lanes,
-        [&](unsigned lane) { kind == Store::b64 ? store_pairs(rows, origin, lane) : store_quads(rows, origin, lane); },
+        [&](unsigned lane) {
+          kind == Store::b64 ? store_pairs(rows, origin, lane) : store_quads(rows, origin, lane);
+        },
         [&](unsigned, std::uint64_t some) {
-          for_each_lane(some, [&](unsigned lane) { store_lane<kind>(rows, lane, origin + lane * size_of(kind)); });
+          for_each_lane(some,
+                        [&](unsigned lane) { store_lane<kind>(rows, lane, origin + lane * size_of(kind)); });
         });
   if (lanes == kAllLanes) {
     for (unsigned lane = 0; lane < kLanes; ++lane)

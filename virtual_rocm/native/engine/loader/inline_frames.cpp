@@ -452,8 +452,9 @@ std::string InlineFrames::name_of(std::uint64_t entry) const {
   return {};
 }
 
-void InlineFrames::find_all(std::span<const std::uint64_t> addresses, const LineTable& lines,
-                            const std::function<void(std::size_t, std::vector<SourceLocation>&)>& visit) const {
+void InlineFrames::find_all(
+    std::span<const std::uint64_t> addresses, const LineTable& lines,
+    const std::function<void(std::size_t, std::vector<SourceLocation>&)>& visit) const {
   // An outer scope stands before its inner ones in scopes_, so every chain is outermost first.
   std::vector<std::vector<const Scope*>> chains(addresses.size());
   for (const Scope& scope : scopes_) {

@@ -36,8 +36,8 @@ class InlineFrames {
   /// table, the others' are the lines of their calls. Empty if nothing is known.
   std::vector<SourceLocation> find(std::uint64_t address, const LineTable& lines) const;
 
-  /// The same for many addresses, ascending: calls `visit` with the number of each and its frames, which it may
-  /// change. The first frame has line 0 where the compiler made the code up.
+  /// The same for many addresses, ascending: calls `visit` with the number of each and its frames, which it
+  /// may change. The first frame has line 0 where the compiler made the code up.
   void find_all(std::span<const std::uint64_t> addresses, const LineTable& lines,
                 const std::function<void(std::size_t, std::vector<SourceLocation>&)>& visit) const;
 

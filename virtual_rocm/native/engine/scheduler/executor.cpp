@@ -53,10 +53,11 @@ constexpr double kLongestIdleStep = 0.1;
 }
 
 // The same, noting what is executed. Branches around a few instructions are not worth taking to the compiler:
-// it lets a wave run through them with no lane active. That is not counted, the instruction that switches lanes
-// on or off is.
-[[gnu::noinline]] const Operation* dispatch_marking(const Operation* operation, Wave* wave, std::uint32_t budget,
-                                                    std::uint32_t* left, const Program& program) {
+// it lets a wave run through them with no lane active. That is not counted, the instruction that switches
+// lanes on or off is.
+[[gnu::noinline]] const Operation* dispatch_marking(const Operation* operation, Wave* wave,
+                                                    std::uint32_t budget, std::uint32_t* left,
+                                                    const Program& program) {
   do {
     // Before it is executed, too: a fault may not come back here.
     const Operation* const executed = operation;
@@ -195,6 +196,7 @@ class Executor::Implementation {
 
   // Ranks that take turns have different orders of their waves, too.
   static Knobs for_rank(Knobs knobs, unsigned rank) {
+    knobs.late_blocks = {};
     if (knobs.seed != 0) knobs.seed = Random(knobs.seed ^ std::uint64_t{rank + 1} << 48).next() | 1;
     return knobs;
   }
@@ -269,7 +271,7 @@ class Executor::Implementation {
 
   // Gives every wave of a launch that can move a turn. Whether something happened that others can see.
   bool round(LaunchState& launch) {
-    while (launch.resident.size() < launch.resident_target && launch.next_block < launch.total_blocks)
+    while (launch.resident.size() < launch.resident_target && launch.has_next_block())
       launch.start_block(memory_);
     order_.clear();
     for (const auto& block : launch.resident)
@@ -386,24 +388,27 @@ class Executor::Implementation {
 
   void judge(LaunchState& launch, Wave& wave, LoopWatch::Verdict verdict) {
     if (launch.ended()) return;
-    const std::string where = "wave " + std::to_string(wave.index) + " of block (" +
-                              std::to_string(wave.block->index.x) + "," + std::to_string(wave.block->index.y) +
-                              "," + std::to_string(wave.block->index.z) + ")";
+    const std::string where =
+        "wave " + std::to_string(wave.index) + " of block (" + std::to_string(wave.block->index.x) + "," +
+        std::to_string(wave.block->index.y) + "," + std::to_string(wave.block->index.z) + ")";
     switch (verdict) {
       case LoopWatch::Verdict::none:
         wave.waits_for_lds = false;
         return;
       case LoopWatch::Verdict::endless:
         return end_with(launch, FaultKind::deadlock,
-                        where + " is in a loop without end: it comes back with the same registers, and reads "
-                        "nothing that could change");
+                        where +
+                            " is in a loop without end: it comes back with the same registers, and reads "
+                            "nothing that could change");
       case LoopWatch::Verdict::waits_for_lds:
         wave.waits_for_lds = true;
         wave.waits_since = wave.block->lds_changes;
         if (is_deadlocked(*wave.block))
-          end_with(launch, FaultKind::deadlock,
-                   where + " waits for a change of LDS, and so does every other wave of its block that is not at a "
-                   "barrier: nobody is left to make it");
+          end_with(
+              launch, FaultKind::deadlock,
+              where +
+                  " waits for a change of LDS, and so does every other wave of its block that is not at a "
+                  "barrier: nobody is left to make it");
     }
   }
 

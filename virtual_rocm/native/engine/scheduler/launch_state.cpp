@@ -135,6 +135,11 @@ LaunchState::LaunchState(Launch the_launch, std::uint64_t the_number, const Knob
       resident_target(std::max(1u, knobs.resident_blocks)),
       resident_most(knobs.resident_limit == 0 ? total_blocks
                                               : std::min<std::uint64_t>(total_blocks, knobs.resident_limit)),
+      late_from(knobs.late_blocks.seconds > 0 && launch.kernel->name.starts_with(knobs.late_blocks.kernel)
+                    ? knobs.late_blocks.first
+                    : total_blocks),
+      late_by(std::chrono::duration_cast<Clock::duration>(
+          std::chrono::duration<double>(knobs.late_blocks.seconds))),
       began(Clock::now()),
       progressed_at(began),
       random(knobs.seed ^ the_number << 32),

@@ -37,6 +37,10 @@ struct LaunchState {
   /// Takes all blocks out, finished or not.
   void abandon_blocks(BlockMemory& memory);
 
+  /// Whether a block is still to start, and may.
+  bool has_next_block() const {
+    return next_block < total_blocks && (next_block < late_from || Clock::now() - began >= late_by);
+  }
   bool ended() const { return fault.has_value() || finished_blocks == total_blocks; }
   LaunchInformation information() const { return {number, launch.kernel, launch.grid, launch.block}; }
 
@@ -54,7 +58,9 @@ struct LaunchState {
   std::uint64_t finished_blocks = 0;
   std::vector<std::unique_ptr<Block>> resident;
   std::uint64_t resident_target;
-  std::uint64_t resident_most;           ///< never more than this
+  std::uint64_t resident_most;  ///< never more than this
+  std::uint64_t late_from;      ///< blocks from this one on start late
+  Clock::duration late_by;
   std::uint32_t idle_rounds = 0;         ///< in a row, without global progress
   std::uint32_t rounds_without_end = 0;  ///< in a row, in which no block ended
   std::optional<Fault> fault;
