@@ -206,6 +206,8 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    sources = [file for kind in ("cpp", "hpp", "h") for file in Path("virtual_rocm").rglob(f"*.{kind}")]
+    session.run("clang-format", "--dry-run", "-Werror", *map(str, sorted(sources)))
 
 
 @nox.session(python=DRIVER)

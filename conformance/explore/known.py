@@ -318,6 +318,7 @@ KNOWN: tuple[Known, ...] = (
         ("finished", "out_of_bounds", "hang"),
         ("sum", "weight_sum"),
     ),
+    Known("STA-5", ">=1.1.1", ("InterNodeV1",), _unmet_nodes, ("hang",)),
     Known("CMB-4", ">=1.1.1", ("AsyncLL",), _registered, ("finished",), ("sum",), writes_outside=False),
     Known("CMB-4", ">=1.1.1", ("InterNode",), _registered, ("finished",), ("sum", "weight_sum"), writes_outside=False),
     Known(

@@ -6,6 +6,7 @@ The ranks need torch: the interpreter that runs the tests if it has it, or the o
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -68,8 +69,9 @@ def test_ranks_import_nothing_but_torch_numpy_and_the_suite() -> None:
         *("device", "guarding", "playing", "rank_program", "rank_server", "second_op", "waiting"),
     )
     for name in modules:
-        text = (folder / f"{name}.py").read_text(encoding="utf-8")
-        found = set(re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE))
+        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
+        found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        found |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         # moriep needs nothing but the standard library itself.
         allowed = {"torch", "numpy", "mori", "moriep", "__future__", *sys.stdlib_module_names}
         outside = {item for item in found if item.split(".")[0] not in allowed}
