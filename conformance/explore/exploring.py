@@ -116,7 +116,9 @@ class Explorer:
         if trial.heap == "isolation":
             return trial
         known = foretold(make_world(trial.case), self._version, self._label)
-        return replace(trial, case=trial.case.with_(alone=any(item.writes_outside for item in known)))
+        return replace(
+            trial, case=trial.case.with_(alone=any(item.writes_outside and item.when(trial) for item in known))
+        )
 
     def explore(self, planned: Sequence[Planned], *, budget: float | None = None) -> Iterator[Played]:
         """Play what is planned, until the budget of seconds is used up; a trial that has begun ends."""

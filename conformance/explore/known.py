@@ -270,9 +270,13 @@ def _registered(world: World, _: BufferLayout) -> bool:
     return not world.case.external_input and _has_tokens(world)
 
 
-def _unmet_nodes(world: World, _: BufferLayout) -> bool:
-    """Several nodes whose ranks do not meet between dispatch and combine."""
-    return world.case.nodes > 1 and not world.case.barriers and _has_tokens(world)
+def _several_nodes(world: World, _: BufferLayout) -> bool:
+    return world.case.nodes > 1 and _has_tokens(world)
+
+
+def _ranks_do_not_meet(trial: Trial) -> bool:
+    """Between dispatch and combine."""
+    return not (trial.case.barriers and trial.schedule.meets)
 
 
 _ASSERTING = ("IntraNodeLL", "InterNodeV1", "InterNodeV1LL", "AsyncLL")
@@ -314,11 +318,14 @@ KNOWN: tuple[Known, ...] = (
         "STA-5",
         ">=1.1.1",
         ("InterNodeV1LL",),
-        _unmet_nodes,
+        _several_nodes,
         ("finished", "out_of_bounds", "hang"),
         ("sum", "weight_sum"),
+        when=_ranks_do_not_meet,
     ),
-    Known("STA-5", ">=1.1.1", ("InterNodeV1",), _unmet_nodes, ("hang",)),
+    Known(
+        "STA-5", ">=1.1.1", ("InterNodeV1",), _several_nodes, ("hang",), writes_outside=False, when=_ranks_do_not_meet
+    ),
     Known("CMB-4", ">=1.1.1", ("AsyncLL",), _registered, ("finished",), ("sum",), writes_outside=False),
     Known("CMB-4", ">=1.1.1", ("InterNode",), _registered, ("finished",), ("sum", "weight_sum"), writes_outside=False),
     Known(

@@ -51,7 +51,8 @@ command with the same `--record` plays the rest. A situation is counted once, wi
 _SCHEDULES = """\
 The same small situations under other orders. A schedule comes from its number: with odd numbers the kernels of all ranks take
 turns in an order that a seed gives, with other blocks at once and other lengths of turns; with even ones ranks run freely, never
-meet on the host, and one comes late to the constructor, a dispatch or a combine, or is slow in the constructor itself.
+meet on the host, and one comes late to the constructor, a dispatch or a combine, is slow in the constructor itself, or has blocks
+that start late in each launch (multiples of 8).
 """
 
 

@@ -3,7 +3,7 @@
 
 A schedule comes from its number alone, so that it is repeated by it. Number 0 is the engine's own round robin with ranks that
 meet after each step, as the suite plays. With odd numbers the kernels of all ranks take turns by a seed, which repeats exactly.
-With even ones ranks run freely, never meet on the host, and one is late for steps or for calls of HIP.
+With even ones ranks run freely, never meet on the host, and one is late: for steps, for calls of HIP, or with blocks of launches.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Schedule:
     quantum: instructions of one turn of a wave.
     waits: (rank modulo the world size, step, seconds) of ranks that are late.
     slow: (rank modulo the world size, HIP function, seconds) of a rank that is late for each such call.
+    late_blocks: (rank modulo the world size, block, seconds) of a rank whose blocks from that one on start late in each launch.
     meets: ranks meet on the host after each step.
     """
 
@@ -41,6 +42,7 @@ class Schedule:
     quantum: int | None = None
     waits: tuple[tuple[int, str, float], ...] = ()
     slow: tuple[int, str, float] | None = None
+    late_blocks: tuple[int, int, float] | None = None
     meets: bool = True
 
     def group_variables(self, world_size: int) -> dict[str, str]:
@@ -49,8 +51,13 @@ class Schedule:
         if self.slow is not None:
             rank, function, seconds = self.slow
             slow = f"{rank % world_size}/{function}/{seconds}"
+        late_blocks = None
+        if self.late_blocks is not None:
+            rank, first, seconds = self.late_blocks
+            late_blocks = f"{rank % world_size}/Ep/{first}/{seconds}"
         found = {
             "VIRTUAL_ROCM_LATE": slow,
+            "VIRTUAL_ROCM_LATE_BLOCKS": late_blocks,
             "VIRTUAL_ROCM_SEED": self.seed or None,
             "VIRTUAL_ROCM_RESIDENT_BLOCKS": self.resident_blocks,
             "VIRTUAL_ROCM_QUANTUM": self.quantum,
@@ -71,6 +78,9 @@ class Schedule:
         given = {"seed": self.seed or None, "resident blocks": self.resident_blocks, "quantum": self.quantum}
         parts = [f"{name} {value}" for name, value in given.items() if value is not None]
         parts += [f"rank {self.slow[0]} (mod W) {self.slow[2]} s late for each {self.slow[1]}"] if self.slow else []
+        if self.late_blocks:
+            rank, first, seconds = self.late_blocks
+            parts += [f"rank {rank} (mod W) {seconds} s late with blocks from {first} on"]
         parts += [f"rank {rank} (mod W) {seconds} s late for {step}" for rank, step, seconds in self.waits]
         parts += ["kernels take turns"] if self.lockstep else []
         parts += [] if self.meets else ["ranks do not meet between steps"]
@@ -94,6 +104,9 @@ def make_schedule(number: int) -> Schedule:
         # The constructor allocates together with all ranks, and clears what it got alone.
         slow = (draw.randrange(8), "hipMemset", 0.1)
         return Schedule(number, seed, False, resident, quantum, (), slow, meets=False)
+    if number % 8 == 0:
+        late_blocks = (draw.randrange(8), draw.choice((1, 2, 4)), draw.choice((0.05, 0.2)))
+        return Schedule(number, seed, False, resident, quantum, late_blocks=late_blocks, meets=False)
     steps = draw.sample(_LATE_FOR, draw.choice((1, 1, 2)))
     waits = tuple((draw.randrange(8), step, draw.choice(_SECONDS)) for step in steps)
     return Schedule(number, seed, False, resident, quantum, waits, meets=False)
@@ -103,6 +116,7 @@ def schedule_from_json(values: Mapping[str, object]) -> Schedule:
     """As `asdict` has it."""
     given = dict(values)
     given["waits"] = tuple(tuple(item) for item in given.get("waits", ()))  # type: ignore[attr-defined]
-    if given.get("slow") is not None:
-        given["slow"] = tuple(given["slow"])  # type: ignore[arg-type]
+    for name in ("slow", "late_blocks"):
+        if given.get(name) is not None:
+            given[name] = tuple(given[name])  # type: ignore[arg-type]
     return Schedule(**given)  # type: ignore[arg-type]

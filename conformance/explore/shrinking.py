@@ -122,7 +122,14 @@ def candidates(trial: Trial) -> tuple[Trial, ...]:
         for number in range(len(trial.schedule.waits)):
             waits = trial.schedule.waits[:number] + trial.schedule.waits[number + 1 :]
             found[replace(trial, schedule=replace(trial.schedule, waits=waits))] = None
-        for plain in ({"slow": None}, {"resident_blocks": None}, {"quantum": None}, {"seed": 0}, {"meets": True}):
+        for plain in (
+            {"slow": None},
+            {"late_blocks": None},
+            {"resident_blocks": None},
+            {"quantum": None},
+            {"seed": 0},
+            {"meets": True},
+        ):
             found[replace(trial, schedule=replace(trial.schedule, **plain))] = None
     if trial.heap != "isolation":
         found[replace(trial, heap="isolation")] = None

@@ -18,9 +18,9 @@ from conformance.explore.dimensions import ExplorationError, offered, space_for
 from conformance.explore.exploring import Explorer, Planned, Played, plan_schedules, plan_trials
 from conformance.explore.journal import ExploredJournal, read_journals
 from conformance.explore.known import REFERENCE_RELEASE
-from conformance.explore.playing import Player, Trial, trial_from_json
+from conformance.explore.playing import Player, Trial, trial_from_json, trial_to_json
 from conformance.explore.regressions import Regression, identity_of, read_regressions, write_regressions
-from conformance.explore.schedules import make_schedule
+from conformance.explore.schedules import Schedule, make_schedule
 from conformance.suite.cases import Case
 from conformance.suite.lanes import plain_lane
 from conformance.suite.launch import Outcome
@@ -99,15 +99,9 @@ def test_a_finding_is_made_small_and_replays_from_its_json() -> None:
         case = finding.smallest.case
         # Nothing is left but three tokens of one rank, each to one rank: the witness alters a rank's third.
         assert (case.world_size, case.rounds, case.top_k, sorted(case.tokens[0])) == (2, 1, 1, [0, 3])
-        again = trial_from_json(json.loads(json.dumps(_json(finding.smallest))), "again")
+        again = trial_from_json(json.loads(json.dumps(trial_to_json(finding.smallest))), "again")
         ((_, assessment),) = explorer.judge([Trial(again.case, variables=finding.smallest.variables)])
         assert assessment.symptom == finding.assessment.symptom
-
-
-def _json(trial: Trial) -> dict[str, object]:
-    from conformance.explore.playing import trial_to_json
-
-    return trial_to_json(trial)
 
 
 @needs_torch
@@ -162,7 +156,19 @@ def test_a_schedule_comes_from_its_number() -> None:
     assert schedules == [make_schedule(number) for number in range(40)]
     assert len(set(schedules)) == 40
     assert {schedule.lockstep for schedule in schedules[1::2]} == {True}
-    assert all((schedule.waits or schedule.slow) and not schedule.meets for schedule in schedules[2::2])
+    assert all(
+        bool(schedule.waits) + bool(schedule.slow) + bool(schedule.late_blocks) == 1 and not schedule.meets
+        for schedule in schedules[2::2]
+    )
+    assert all(schedule.late_blocks for schedule in schedules[8::8])
+
+
+def test_a_schedule_with_late_blocks_tells_the_engine_which_rank_and_survives_json() -> None:
+    schedule = Schedule(8, late_blocks=(5, 2, 0.2), meets=False)
+    assert schedule.group_variables(4) == {"VIRTUAL_ROCM_LATE_BLOCKS": "1/Ep/2/0.2"}
+    trial = Trial(Case("late", tokens=((1, 2),)), schedule=schedule)
+    assert trial_from_json(json.loads(json.dumps(trial_to_json(trial))), "late") == trial
+    assert "rank 5 (mod W) 0.2 s late with blocks from 2 on" in str(schedule)
 
 
 @pytest.mark.parametrize(
