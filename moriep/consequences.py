@@ -15,6 +15,7 @@ from typing import Any
 from moriep.buffers import DispatchShape, plan_buffers
 from moriep.capacity import Capacity
 from moriep.errors import CapacityError, ConfigurationError
+from moriep.kernel_notes import kernel_notes
 from moriep.layouts import LAYOUTS, BufferLayout, layout_for_surface
 from moriep.staging import combine_staging
 from moriep.surface import Surface
@@ -330,7 +331,7 @@ def _notes(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
         yield "the quant types of this release could not be read, so quant_type is not judged"
     if not surface.kernel_types:
         yield "the kernel types of this release could not be read, so kernel_type is not judged"
-    yield from _ninth_expert_note(kept, surface)
+    yield from kernel_notes({**DEFAULTS, **kept}, surface)
     sizes = [kept.get(name) for name in ("world_size", "max_num_inp_token_per_rank", "max_total_recv_tokens")]
     if not all(isinstance(size, int) for size in sizes):
         return
@@ -349,17 +350,6 @@ def _notes(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
             f"{capacity.worst_case}, so a routing can overflow it"
         )
         yield from _staging_note(kept, surface)
-
-
-def _ninth_expert_note(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
-    """IntraNodeLL since its cooperative kernel, which came to stable releases together with fp4_blockwise, in 1.2.2."""
-    top_k = kept.get("num_experts_per_token")
-    low_latency = name_of(kept.get("kernel_type", "")) == KernelType.INTRA_NODE_LL.value
-    if low_latency and isinstance(top_k, int) and top_k > 8 and QuantType.FP4_BLOCKWISE.value in surface.quant_types:
-        yield (
-            f"IntraNodeLL looks at the first 8 experts of a token: with num_experts_per_token={top_k} a rank that only a later "
-            "one names gets nothing, combine leaves it out, and nothing is raised (requirement DSP-15); IntraNode has them all"
-        )
 
 
 def _staging_note(kept: Mapping[str, Any], surface: Surface) -> Iterable[str]:
