@@ -270,8 +270,8 @@ struct Fp8x4 {
       : __x(pack(Fp8x2<Format>(float2(value.x, value.y)), Fp8x2<Format>(float2(value.z, value.w)))) {}
   __HOST_DEVICE__ Fp8x4(double4 value)
       : __x(pack(Fp8x2<Format>(double2(value.x, value.y)), Fp8x2<Format>(double2(value.z, value.w)))) {}
-  // The first pair goes into the upper half, as in AMD's amd_hip_fp8.h, where it is called "low" all the same:
-  // callers have learnt to give the upper one first.
+  // The first pair goes into the upper half, as in AMD's amd_hip_fp8.h, where it is called "low" all the
+  // same: callers have learnt to give the upper one first.
   __HOST_DEVICE__ Fp8x4(__half2 upper, __half2 lower)
       : __x(pack(Fp8x2<Format>(lower), Fp8x2<Format>(upper))) {}
   __HOST_DEVICE__ Fp8x4(__hip_bfloat162 upper, __hip_bfloat162 lower)

@@ -10,8 +10,8 @@
 
 extern "C" {
 // Defined in virtual_rocm/device, where they become traps that the engine answers.
-__device__ void __assert_fail(const char* assertion, const char* file,
-                                                        unsigned int line, const char* function) noexcept;
+__device__ void __assert_fail(const char* assertion, const char* file, unsigned int line,
+                              const char* function) noexcept;
 // Clang turns a call of it into calls of the __ockl_printf family.
 __device__ int printf(const char* format, ...);
 }

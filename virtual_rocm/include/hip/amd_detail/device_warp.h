@@ -81,9 +81,10 @@ VIRTUAL_ROCM_DEVICE int __hip_ds_permute(int index, int source) {
 
 // --- the forms with a mask of lanes, which must be 64 bits wide here ---
 
-#define VIRTUAL_ROCM_CHECK_MASK(Mask)                                                                    \
-  static_assert(std::is_integral<Mask>::value && sizeof(Mask) == 8, "the mask of a 64-lane warp has 64 " \
-                                                                    "bits")
+#define VIRTUAL_ROCM_CHECK_MASK(Mask)                               \
+  static_assert(std::is_integral<Mask>::value && sizeof(Mask) == 8, \
+                "the mask of a 64-lane warp has 64 "                \
+                "bits")
 
 template <typename Mask>
 VIRTUAL_ROCM_DEVICE unsigned long long __ballot_sync(Mask mask, int predicate) {
