@@ -127,6 +127,15 @@ def test_the_call_graph_of_a_module(toolchain: Toolchain, container: Container) 
     assert module.functions_with_lds() == {"_Z11through_ldsi"}
 
 
+def test_a_module_without_its_lines_has_the_same_call_graph(toolchain: Toolchain, container: Container) -> None:
+    module = module_of(toolchain, container, "sum_of_squares")
+    functions = {name: calls for name, (_, calls) in module.call_graph().items()}
+    size = len(module.bitcode())
+    module.strip()
+    assert {name: calls for name, (_, calls) in module.call_graph().items()} == functions
+    assert len(module.bitcode()) < size
+
+
 def test_an_ordinary_kernel_is_left_alone(toolchain: Toolchain, container: Container) -> None:
     assert outline(module_of(toolchain, container, "sum_of_squares"), "sum_of_squares") == []
 
