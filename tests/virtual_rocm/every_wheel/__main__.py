@@ -19,7 +19,6 @@ from conformance.wheels import Wheel
 from tests.virtual_rocm.isa.machine import Disassembler, find_tool
 from tests.virtual_rocm.native_build import build
 from virtual_rocm.compiler.cache import cache_directory, content_key
-from virtual_rocm.elf import read_shared_object
 
 from .code import decode_embedded, embedded, generate
 from .front import Compiled, compile_trees
@@ -61,18 +60,9 @@ def check_front_end(inputs: list[WheelInputs], folder: Path) -> tuple[bool, dict
 
 
 def check_code(
-    inputs: list[WheelInputs],
-    compiled: dict[Path, list[Compiled]],
-    folder: Path,
-    minutes: float,
-    which: str,
-    launched: frozenset[str],
+    inputs: list[WheelInputs], compiled: dict[Path, list[Compiled]], folder: Path, minutes: float, which: str
 ) -> bool:
-    """Generate and decode, newest wheel first, stable releases before nightlies; print what is wrong.
-
-    Args:
-        launched: names of kernels that are left out.
-    """
+    """Generate and decode, newest wheel first, stable releases before nightlies; print what is wrong."""
     tools = Disassembler(
         build("test_isa_disassemble") / "bin" / "test_isa_disassemble", find_tool("llvm-mc"), find_tool("llvm-objdump")
     )
@@ -94,10 +84,7 @@ def check_code(
     distinct: dict[str, Path] = {}
     for path in modules:
         distinct.setdefault(content_key(path.read_bytes()), path)
-    every = [(path, kernel) for path in distinct.values() for kernel in modules[path].kernels]
-    kernels = [(path, kernel) for path, kernel in every if kernel not in launched]
-    if launched:
-        print(f"kernels: {len(every) - len(kernels)} of {len(every)} were launched, and are left out")
+    kernels = [(path, kernel) for path in distinct.values() for kernel in modules[path].kernels]
     began = said = time.monotonic()
     complete = True
     for number, result in enumerate(generate(kernels, folder, tools), 1):
@@ -121,12 +108,6 @@ def check_code(
     return good
 
 
-def launched_kernels(folder: Path) -> frozenset[str]:
-    """Names of the kernels in the code objects below a folder."""
-    symbols = (symbol for file in folder.rglob("*.hsaco") for symbol in read_shared_object(file).gives)
-    return frozenset(symbol.name.removesuffix(".kd") for symbol in symbols if symbol.name.endswith(".kd"))
-
-
 def selected(python: str, *, nightlies: bool) -> list[Wheel]:
     """The wheels for one Python, oldest first."""
     every = load_matrix(ROOT / "matrix.toml").every_wheel
@@ -144,13 +125,6 @@ def main() -> int:
         default="stable",
         help="whose kernels are made into machine code (default: the stable releases'; all takes hours)",
     )
-    parser.add_argument(
-        "--launched",
-        type=Path,
-        metavar="FOLDER",
-        help="leave out kernels whose names the code objects in this folder have (compiled/kernels of the cache, after a matrix "
-        "run: the decoder's own test reads those)",
-    )
     parser.add_argument("--minutes", type=float, default=0, help="stop generating code after so long; 0: never")
     options = parser.parse_args()
     folder = cache_directory().parent / "every_wheel"
@@ -163,8 +137,7 @@ def main() -> int:
     compiles, compiled = check_front_end(inputs, folder)
     good &= compiles
     if options.code != "none":
-        launched = launched_kernels(options.launched) if options.launched else frozenset()
-        good &= check_code(inputs, compiled, folder, options.minutes, options.code, launched)
+        good &= check_code(inputs, compiled, folder, options.minutes, options.code)
     print("nothing is wrong" if good else "something is wrong: see above")
     return 0 if good else 1
 
