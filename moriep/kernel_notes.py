@@ -18,6 +18,8 @@ __all__ = ["kernel_notes"]
 _INTER_NODE = KernelType.INTER_NODE.value
 _V1, _V1_LL = KernelType.INTER_NODE_V1.value, KernelType.INTER_NODE_V1_LL.value
 _ASYNC = KernelType.ASYNC_LL.value
+_LANES = 64
+"""Of a wave: a wave of AsyncLL's dispatch routes as many tokens at once as it has lanes for their experts."""
 
 
 def kernel_notes(values: Mapping[str, Any], surface: Surface) -> Iterable[str]:
@@ -52,6 +54,20 @@ def kernel_notes(values: Mapping[str, Any], surface: Surface) -> Iterable[str]:
         )
     if kernel == _ASYNC:
         yield "AsyncLL combine returns zeros for the sums of weights (requirement CMB-3)"
+        yield from _orphan_rows(top_k, values.get("max_num_inp_token_per_rank"))
+
+
+def _orphan_rows(top_k: object, tokens: object) -> Iterable[str]:
+    """The rows that dispatch of AsyncLL counts and does not write. `tokens`: the most that one rank dispatches."""
+    if not (isinstance(top_k, int) and isinstance(tokens, int)) or not 0 < top_k <= _LANES or _LANES % top_k == 0:
+        return
+    held = _LANES // top_k
+    if tokens > held:
+        yield (
+            f"AsyncLL up to 1.2.2 counts rows that nobody writes: num_experts_per_token={top_k} does not divide {_LANES}, and "
+            f"with more than {held} tokens of a rank, receivers take old memory for tokens, and a full batch writes past the "
+            "peer's buffer (requirement DSP-15); no signature tells 1.2.2 from 1.2.3, which mends it"
+        )
 
 
 def _several_nodes(values: Mapping[str, Any]) -> bool:

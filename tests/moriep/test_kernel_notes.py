@@ -24,10 +24,21 @@ def test_nine_experts_of_a_token_are_one_too_many_for_the_low_latency_kernel() -
 
 @pytest.mark.parametrize(
     ("release", "kernel_type", "top_k"),
-    [("1.2.4", "IntraNodeLL", 8), ("1.2.4", "IntraNode", 9), ("1.2.4", "AsyncLL", 9), ("1.1.1", "IntraNodeLL", 9)],
+    [("1.2.4", "IntraNodeLL", 8), ("1.2.4", "IntraNode", 9), ("1.2.4", "AsyncLL", 8), ("1.1.1", "IntraNodeLL", 9)],
 )
 def test_nothing_is_said_where_no_expert_is_forgotten(release: str, kernel_type: str, top_k: int) -> None:
     assert notes("DSP-15", release, kernel_type=kernel_type, num_experts_per_token=top_k) == []
+
+
+@pytest.mark.parametrize(
+    ("top_k", "tokens", "expected"), [(9, 8, 1), (9, 7, 0), (3, 22, 1), (3, 21, 0), (8, 4096, 0), (65, 4096, 0)]
+)
+def test_rows_that_nobody_writes_are_told_where_top_k_does_not_divide_a_wave(
+    top_k: int, tokens: int, expected: int
+) -> None:
+    found = notes("DSP-15", kernel_type="AsyncLL", num_experts_per_token=top_k, max_num_inp_token_per_rank=tokens)
+    assert len(found) == expected
+    assert all("up to 1.2.2" in note for note in found)
 
 
 @pytest.mark.parametrize(
