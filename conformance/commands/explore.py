@@ -24,7 +24,6 @@ from conformance.explore.regressions import Regression, identity_of, read_regres
 from conformance.explore.schedules import make_schedule
 from conformance.matrix import load_matrix
 from conformance.selection import Chosen, choose_wheels, find_matrix
-from conformance.suite.measuring import project_folder
 
 __all__ = ["Asked", "explore", "replay", "seconds_of"]
 
@@ -93,7 +92,7 @@ def explore(asked: Asked) -> int:
     findings: list[tuple[Chosen, str, Finding]] = []
     summaries: list[dict[str, Any]] = []
     for chosen, lane in wheel_lanes(asked.chosen(), base=asked.base, unpacked=asked.unpacked, say=_say):
-        with Player(lane, deadline=asked.deadline, launcher_path=project_folder()) as player:
+        with Player(lane, deadline=asked.deadline) as player:
             for kernel_type in asked.kernel_types or ("IntraNode",):
                 explorer = Explorer(player, chosen.wheel.version, chosen.wheel.label)
                 played, summary = _explore(asked, chosen, kernel_type, explorer)
@@ -239,7 +238,7 @@ def replay(asked: Asked, name: str) -> int:
     surprises = 0
     answers: list[dict[str, Any]] = []
     for chosen, lane in wheel_lanes(asked.chosen(), base=asked.base, unpacked=asked.unpacked, say=_say):
-        with Player(lane, deadline=asked.deadline, launcher_path=project_folder()) as player:
+        with Player(lane, deadline=asked.deadline) as player:
             explorer = Explorer(player, chosen.wheel.version, chosen.wheel.label)
             for key, (trial, regression) in trials.items():
                 if not offered(trial.case, chosen.wheel.version):

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from conformance.explore.dimensions import HEAPS, ExplorationError
 from conformance.explore.schedules import PLAIN, Schedule, schedule_from_json
 from conformance.suite.calls import calls_from_json
 from conformance.suite.cases import Case
-from conformance.suite.lanes import Lane
+from conformance.suite.lanes import FREELY, Lane
 from conformance.suite.launch import Job, Outcome, play_jobs
-from conformance.suite.rank_groups import PROGRAM, Starter, TorchrunStarter
+from conformance.suite.rank_groups import Starter
 
 __all__ = ["Player", "Trial", "trial_from_json", "trial_to_json"]
 
@@ -42,11 +39,8 @@ class Trial:
         variables = {**dict(self.variables), **self.schedule.case_variables(self.case.world_size)}
         # Filling buffers between rounds is a meeting too.
         case = self.case if self.schedule.meets else self.case.with_(dirty=False, barriers=False)
-        return Job(
-            case,
-            variables,
-            {"MORI_SHMEM_MODE": HEAPS[self.heap], **self.schedule.group_variables(self.case.world_size)},
-        )
+        group = {"MORI_SHMEM_MODE": HEAPS[self.heap], **self.schedule.group_variables(self.case.world_size)}
+        return Job(case, variables, group if self.schedule.lockstep else {**FREELY, **group})
 
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:
@@ -84,61 +78,22 @@ def trial_from_json(values: Mapping[str, Any], name: str) -> Trial:
         raise ExplorationError(f"{name}: no trial that could be replayed: {error!r}") from error
 
 
-class _LockstepStarter(TorchrunStarter):
-    """Ranks whose kernels take turns: `python -m virtual_rocm run --lockstep`."""
-
-    def __init__(self, lane: Lane, launcher_path: Path | None, seed: int) -> None:
-        super().__init__(lane.python, lane.environment())
-        self._lane, self._launcher_path, self._seed = lane, launcher_path, seed
-
-    def command(self, jobs: Path, folder: Path, world_size: int) -> list[str]:
-        run = [sys.executable, "-m", "virtual_rocm", "run", "--lockstep", "--seed", str(self._seed)]
-        if self._launcher_path is not None:
-            # The ranks' own PYTHONPATH must not lead there, nor to the driver's packages.
-            code = f"import sys, runpy; sys.path.insert(0, {str(self._launcher_path)!r}); "
-            code += "runpy.run_module('virtual_rocm', run_name='__main__', alter_sys=True)"
-            run = [sys.executable, "-c", code, *run[3:]]
-        run += ["--ranks", str(world_size), "--deadline", "3600"]
-        for packages in self._lane.module_path:
-            run += ["--packages", str(packages)]
-        return [*run, "--", self._lane.python, str(PROGRAM), str(jobs), str(folder)]
-
-
 class Player:
     """Plays trials on one lane. To be used in a `with` statement, which ends the ranks."""
 
-    def __init__(self, lane: Lane, *, deadline: float = 120.0, launcher_path: Path | None = None) -> None:
-        self._lane, self._deadline, self._launcher_path = lane, deadline, launcher_path
+    def __init__(self, lane: Lane, *, deadline: float = 120.0) -> None:
+        self._lane, self._deadline = lane, deadline
         self._starter: Starter | None = None
 
     def play(self, trials: Sequence[Trial]) -> Generator[tuple[int, Outcome], None, None]:
         """The position of each trial and what became of it, as it comes. Closing the generator ends the ranks."""
-        turns: dict[Schedule, list[int]] = {}
-        free: list[int] = []
-        for number, trial in enumerate(trials):
-            if trial.schedule.lockstep and self._lane.name == "virtual":
-                turns.setdefault(trial.schedule, []).append(number)
-            else:
-                free.append(number)
-        yield from self._with(self._own_starter(), trials, free) if free else ()
-        for schedule, numbers in turns.items():
-            starter = _LockstepStarter(self._lane, self._launcher_path, schedule.seed)
-            with contextlib.closing(starter):
-                yield from self._with(starter, trials, numbers)
-
-    def _with(self, starter: Starter, trials: Sequence[Trial], numbers: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
-        jobs = [trials[number].job() for number in numbers]
+        jobs = [trial.job() for trial in trials]
         if self._lane.name == "plain":
             # The host has one kind of heap and no engine: all trials of a world size share ranks.
             jobs = [Job(job.case, job.variables) for job in jobs]
-        with contextlib.closing(play_jobs(jobs, self._lane, deadline=self._deadline, starter=starter)) as playing:
-            for position, outcome in playing:
-                yield numbers[position], outcome
-
-    def _own_starter(self) -> Starter:
         if self._starter is None:
             self._starter = self._lane.starter()
-        return self._starter
+        yield from play_jobs(jobs, self._lane, deadline=self._deadline, starter=self._starter)
 
     def __enter__(self) -> Player:
         return self

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from conformance.errors import ConformanceError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from conformance.suite.cases import Case
 
 __all__ = [
+    "FREELY",
     "REFERENCE",
     "Lane",
     "LaneError",
@@ -39,6 +41,8 @@ __all__ = [
 _PROJECT = Path(__file__).resolve().parents[2]
 # Kernels are kept between projects: their lines may name the device headers of the one that compiled them.
 _HEADERS = re.compile(r"(?:/[^/\s\"']+)+/(?=virtual_rocm/include/)")
+# gloo's, another one in each run.
+_PORT = re.compile(r"(?<=\[127\.0\.0\.1\]):\d+")
 # Where an interpreter keeps its own modules and those that are installed.
 _LIBRARY = re.compile(r"(?:/[^/\s\"']+)+/lib/python3\.\d+/(?:site-packages/)?")
 
@@ -48,6 +52,10 @@ REFERENCE = Path(__file__).resolve().parent / "reference"
 # One allocation for each buffer, so that the first byte past its end is nobody's.
 _STRICT = {"MORI_SHMEM_MODE": "ISOLATION"}
 _TOO_NEW = "newer than this system's"
+_TURNS = "VIRTUAL_ROCM_LOCKSTEP"
+
+# For ranks from their start, on a lane whose ranks take turns else: they are as fast as they are.
+FREELY: Mapping[str, str] = MappingProxyType({_TURNS: ""})
 
 
 class LaneError(ConformanceError):
@@ -79,6 +87,7 @@ class Lane:
         torchrun: start ranks with torchrun; None for the suite's own way.
         forked: ranks may be forked from a process that has imported torch; not where a device library starts with torch.
         folders: that are cut off from paths in what ranks print.
+        turns: the kernels of the ranks of a group take turns, so that what they do to each other is the same in every run.
     """
 
     name: str
@@ -88,6 +97,7 @@ class Lane:
     torchrun: Torchrun | None = None
     forked: bool = True
     folders: tuple[Path, ...] = ()
+    turns: bool = False
 
     def environment(self) -> dict[str, str]:
         """The whole environment of the ranks."""
@@ -101,6 +111,14 @@ class Lane:
             variables.pop("PYTHONPATH", None)
         return variables
 
+    def group_variables(self, folder: Path) -> dict[str, str]:
+        """For the ranks of one group from their start.
+
+        Args:
+            folder: of this group alone.
+        """
+        return {_TURNS: str(folder / "turns")} if self.turns else {}
+
     def starter(self) -> Starter:
         """A way to start groups of ranks; to be closed."""
         if self.torchrun is not None:
@@ -110,11 +128,11 @@ class Lane:
         return SpawningStarter([self.python, str(PROGRAM)], self.environment())
 
     def readable(self, line: str) -> str:
-        """A line of a rank without what differs from machine to machine."""
+        """A line of a rank without what differs from machine to machine, or from run to run."""
         compiled = self.variables.get("MORI_JIT_CACHE_DIR")
         for folder in (*self.module_path, *self.folders, _PROJECT, *([compiled] if compiled else ())):
             line = line.replace(f"{folder}{os.sep}", "")
-        return _LIBRARY.sub("", _HEADERS.sub("", line))
+        return _LIBRARY.sub("", _HEADERS.sub("", _PORT.sub("", line)))
 
     def with_torchrun(self, torchrun: Torchrun | None) -> Lane:
         return replace(self, torchrun=torchrun)
@@ -175,12 +193,13 @@ def virtual_variables(
 
 
 def device_variables(case: Case, packages: tuple[Path, ...], launcher_path: Path | None = None) -> dict[str, str]:
-    """For ranks from their start: what the virtual GPU is, or does, for this case only.
+    """For ranks from their start: what the virtual GPU is, or does, for this case only; whether ranks run freely.
 
     Raises:
         LaneError: no compiler for the case's architecture is here.
     """
-    variables = {}
+    # A rank that is to be late would be waited for.
+    variables = dict(FREELY) if case.late or case.late_blocks else {}
     if case.late_blocks is not None:
         variables["VIRTUAL_ROCM_LATE_BLOCKS"] = "/".join(map(str, case.late_blocks))
     if case.architecture:
@@ -264,7 +283,9 @@ def virtual_lane(
     if jit_cache is not None:
         variables["MORI_JIT_CACHE_DIR"] = str(jit_cache)
     folders = () if packages else (_platlib(python),)
-    return Lane("virtual", python, packages, variables, torchrun, folders=folders)
+    # Turns are handed on in memory, which ranks on several machines do not share.
+    turns = torchrun is None or torchrun.nodes == 1
+    return Lane("virtual", python, packages, variables, torchrun, folders=folders, turns=turns)
 
 
 def rocm_lane(python: str, *, packages: Sequence[Path] = (), torchrun: Torchrun | None = None) -> Lane:

@@ -64,7 +64,8 @@ class Job:
 
     Attributes:
         variables: hold for this case only (which witness to be).
-        group: hold for the ranks from their start (the kind of heap, the order of turns); only jobs with equal ones share ranks.
+        group: hold for the ranks from their start (the kind of heap, the order of turns), before the lane's own; only jobs with
+            equal ones share ranks.
     """
 
     case: Case
@@ -213,7 +214,7 @@ def _play_batch(
             yield number, Outcome(job.case, "engine_error", message, {}, (), _command(lane, job))
             return
         try:
-            group = starter.start(jobs, folder, world_size, batch[0][1].group)
+            group = starter.start(jobs, folder, world_size, {**lane.group_variables(folder), **batch[0][1].group})
         except StartError as error:
             number, job = batch[0]
             yield number, Outcome(job.case, "engine_error", f"launcher: {error}", {}, (), _command(lane, job))

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from conformance.matrix import Lane, Matrix, NightlyRule
 from conformance.run import select_requirements
 from conformance.suite import measuring
 from conformance.suite.cases import Case
+from conformance.suite.lanes import FREELY, LaneError, device_variables, plain_lane, rocm_lane
 from conformance.suite.lanes import Lane as RankLane
-from conformance.suite.lanes import LaneError, device_variables
 from conformance.suite.measuring import Measurement, Setup
 from conformance.suite.rocm import find_gpus
 from conformance.verdicts import Record, Verdict
@@ -169,6 +170,8 @@ def test_what_a_requirement_does_not_speak_about_starts_nothing(tmp_path: Path) 
         ('File "/b/lib/python3.12/asyncio/base.py", line 1', 'File "asyncio/base.py", line 1'),
         ("cached: /c/kernels/gfx942/ep.hsaco", "cached: gfx942/ep.hsaco"),
         ("/c/wheel/mori/ops.py:3", "mori/ops.py:3"),
+        ("Connection closed by peer [127.0.0.1]:4711. GLHF!", "Connection closed by peer [127.0.0.1]. GLHF!"),
+        ("waits for [127.0.0.1]:80 of 90", "waits for [127.0.0.1] of 90"),
         ("the wheel's own: /build/mori/src/x.cpp:101", "the wheel's own: /build/mori/src/x.cpp:101"),
     ],
 )
@@ -188,10 +191,29 @@ def test_a_case_about_another_gpu_gets_it_from_the_virtual_lane() -> None:
 
 @pytest.mark.parametrize(
     ("values", "expected"),
-    [({}, {}), ({"late_blocks": (1, "EpDispatch", 2, 0.5)}, {"VIRTUAL_ROCM_LATE_BLOCKS": "1/EpDispatch/2/0.5"})],
+    [
+        ({}, {}),
+        ({"late": ((1, "combine", 0.2),)}, FREELY),
+        (
+            {"late_blocks": (1, "EpDispatch", 2, 0.5)},
+            {**FREELY, "VIRTUAL_ROCM_LATE_BLOCKS": "1/EpDispatch/2/0.5"},
+        ),
+    ],
 )
-def test_a_case_with_late_blocks_makes_the_virtual_gpu_late(values: dict[str, Any], expected: dict[str, str]) -> None:
+def test_a_case_with_late_ranks_or_blocks_is_the_only_one_whose_ranks_do_not_take_turns(
+    values: dict[str, Any], expected: Mapping[str, str]
+) -> None:
     assert device_variables(Case("late", **values), (), PROJECT) == expected
+
+
+def test_each_group_of_ranks_takes_turns_of_its_own_and_only_on_the_virtual_lane(tmp_path: Path) -> None:
+    lane = RankLane("virtual", "python", turns=True)
+    assert lane.group_variables(tmp_path) == {"VIRTUAL_ROCM_LOCKSTEP": str(tmp_path / "turns")}
+    assert (
+        plain_lane("python").group_variables(tmp_path)
+        == rocm_lane("python", packages=(tmp_path,)).group_variables(tmp_path)
+        == {}
+    )
 
 
 def test_a_case_about_a_gpu_that_no_compiler_here_knows_is_not_run_with_the_remedy(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_release_does_what_is_kept(regression: Regression) -> None:
     if label not in regression.outcomes:
         pytest.skip(f"was not played on {label}")
     lane = virtual_lane(PYTHON, packages=(Path(WHEEL),), launcher_path=project_folder())
-    with Player(lane, deadline=120, launcher_path=project_folder()) as player:
+    with Player(lane, deadline=120) as player:
         ((_, assessment),) = Explorer(player, version, label).judge([regression.trial])
     seen = "right" if assessment.judgement is Judgement.RIGHT else str(assessment.symptom)
     assert seen == regression.outcomes[label], assessment.text

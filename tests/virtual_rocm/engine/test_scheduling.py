@@ -181,6 +181,24 @@ def test_waves_missing_at_a_barrier_are_reported_beside_those_that_wait_there(de
     assert re.search(r"1 wave waits on 0x[0-9a-f]+ = 0, offset 0 of flag", ending.report), ending.report
 
 
+def test_where_a_wave_spins_is_told_by_its_loop_not_by_the_instruction_at_which_it_was_stopped(device: Device) -> None:
+    places = set()
+    for turn in (20, 21, 22, 23, 25, 27):
+        run = device.run(
+            "scheduling",
+            "buffer flag 4",
+            "launch half_at_barrier 1 256 0 @flag",
+            "wait",
+            stall_seconds=0.2,
+            quantum=turn,
+            spin_quantum=turn,
+        )
+        _, _, spins = run.endings[0].report.partition("1 wave waits on")
+        assert spins, run.endings[0].report
+        places.add(re.search(r"pc 0x[0-9a-f]+: .*", spins)[0])  # type: ignore[index]
+    assert len(places) == 1, places
+
+
 def test_a_deadline_ends_a_launch_that_still_moves(device: Device) -> None:
     run = device.run(
         "scheduling",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -94,7 +95,9 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(environment: dict[str, str], code: Path, tmp_path_factory: pytest.TempPathFactory) -> Play:
     """Run Python source on ranks that take turns; gives the result and what they printed, in the order of ranks."""
 
-    def run(source: str, ranks: int = 2, deadline: float = 120, **variables: object) -> tuple[RunResult, str]:
+    def run(
+        source: str, ranks: int = 2, deadline: float = 120, take_turns: bool = True, **variables: object
+    ) -> tuple[RunResult, str]:
         folder = tmp_path_factory.mktemp("meeting")
         lines: dict[int, list[str]] = {rank: [] for rank in range(ranks)}
         result = run_ranks(
@@ -106,7 +109,7 @@ def play(environment: dict[str, str], code: Path, tmp_path_factory: pytest.TempP
             },
             deadline=deadline,
             output=lambda rank, _, line: lines[rank].append(line.decode()),
-            take_turns=True,
+            take_turns=take_turns,
         )
         return result, "".join(line for rank in range(ranks) for line in lines[rank])
 
@@ -141,6 +144,39 @@ def test_a_seed_gives_one_interleaving_of_the_ranks(play: Play, ranks: int) -> N
     first, second = (names(play, 7, ranks) for _ in range(2))
     assert first == second
     assert changes(first) > ranks  # they did race
+
+
+def test_ranks_make_the_memory_for_their_turns_where_no_launcher_does(play: Play, tmp_path: Path) -> None:
+    seen = set()
+    for run in ("first", "second"):
+        file = tmp_path / run
+        result, text = play(RACE, take_turns=False, lockstep=file, seed=7, quantum=64, spin_quantum=64)
+        assert result.ok, text
+        seen.add(text)
+        assert file.stat().st_size == 4096
+    assert len(seen) == 1
+    assert f"names {names(play, 7)}" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not ours", "it is something else; name a file that does not exist"),
+        (struct.pack("<II", 1, 2).ljust(4096, b"\3"), "another run has used this file; name one that does not exist"),
+    ],
+)
+def test_a_file_that_is_no_new_one_is_refused(play: Play, tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "turns"
+    file.write_bytes(content)
+    result, text = play(
+        "launch('set', c_void_p(memory), c_uint32(1)); sys.exit(finish())",
+        take_turns=False,
+        lockstep=file,
+        log="stderr",
+    )
+    assert not result.ok
+    assert f"VIRTUAL_ROCM_LOCKSTEP={file}" in text
+    assert said in text
 
 
 def test_another_seed_gives_another_interleaving_of_the_ranks(play: Play) -> None:

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "engine/engine.hpp"
@@ -23,6 +24,7 @@ namespace virtual_rocm::engine {
 namespace {
 
 constexpr unsigned kMostRanks = 256;
+constexpr off_t kFileSize = 4096;
 constexpr std::uint32_t kNobody = ~0u;
 // Byte of the file whose lock guards the state; the ranks' own bytes lie below it.
 constexpr off_t kStateByte = kMostRanks;
@@ -48,15 +50,16 @@ enum class RankState : std::uint32_t {
   ended,    // the process is no more
 };
 
-// In the shared file, which starts as zeros: all ranks in host code, and nobody has the turn. The launcher
-// writes `ranks`, and `ended` for a rank whose process is no more (virtual_rocm/lockstep.py).
+// In the shared file, which starts as zeros: all ranks in host code, and nobody has the turn. Who makes it
+// writes `ranks`: the launcher, which also writes `ended` for a rank whose process is no more
+// (virtual_rocm/lockstep.py), or the first rank.
 struct LockstepState {
   std::atomic<std::uint32_t> change;  // counts, for those that wait
-  std::uint32_t ranks;                // written by the launcher
-  std::uint32_t turn_and_one;         // 1 + the rank whose turn it is
-  std::uint32_t idle_turns;           // in a row, of any member
-  std::uint64_t session;              // counts the times that ranks joined
-  std::uint64_t deadlock;             // session in which nobody could move
+  std::uint32_t ranks;
+  std::uint32_t turn_and_one;  // 1 + the rank whose turn it is
+  std::uint32_t idle_turns;    // in a row, of any member
+  std::uint64_t session;       // counts the times that ranks joined
+  std::uint64_t deadlock;      // session in which nobody could move
   std::uint64_t random;
   std::uint32_t order_count;
   std::uint32_t order_next;
@@ -66,9 +69,18 @@ struct LockstepState {
 };
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(offsetof(LockstepState, ranks) == 4 && offsetof(LockstepState, rank) == 1072);
-static_assert(sizeof(LockstepState) <= 4096);
+static_assert(sizeof(LockstepState) <= kFileSize);
 
 namespace {
+
+// A variable's value; none if it is not a number below the limit.
+std::optional<unsigned> number_below(unsigned limit, const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  char* end = nullptr;
+  const unsigned long number = std::strtoul(text, &end, 10);
+  return *end == '\0' && number < limit ? std::optional(static_cast<unsigned>(number)) : std::nullopt;
+}
 
 struct flock byte_lock(off_t byte, short type) {
   struct flock lock{};
@@ -103,37 +115,47 @@ class Lockstep::Guard {
 std::unique_ptr<Lockstep> Lockstep::from_environment(const Knobs& knobs) {
   const char* path = std::getenv("VIRTUAL_ROCM_LOCKSTEP");
   if (path == nullptr || *path == '\0') return nullptr;
-  const char* rank = std::getenv("RANK");
-  char* end = nullptr;
-  const unsigned long number = rank == nullptr ? kMostRanks : std::strtoul(rank, &end, 10);
-  if (rank == nullptr || *rank == '\0' || *end != '\0' || number >= kMostRanks)
+  const std::optional<unsigned> number = number_below(kMostRanks, "RANK");
+  if (!number)
     throw LoadError("VIRTUAL_ROCM_LOCKSTEP is set, so RANK has to be a number below " +
                     std::to_string(kMostRanks) +
-                    ": start the ranks with `python -m virtual_rocm run --lockstep`");
+                    ": start the ranks with `python -m virtual_rocm run --lockstep`, or with torchrun");
   if (taken_part.exchange(true))
-    throw LoadError("lockstep: rank " + std::to_string(number) +
+    throw LoadError("lockstep: rank " + std::to_string(*number) +
                     " uses two devices; a rank can use one when ranks take turns");
-  return std::make_unique<Lockstep>(path, static_cast<unsigned>(number), knobs);
+  return std::make_unique<Lockstep>(path, *number, knobs);
 }
 
 Lockstep::Lockstep(const std::string& path, unsigned rank, const Knobs& knobs)
-    : file_(::open(path.c_str(), O_RDWR | O_CLOEXEC)),
+    : file_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR)),
       rank_(rank),
       patience_(knobs.lockstep_patience),
       seed_(knobs.seed) {
+  const std::string name = "VIRTUAL_ROCM_LOCKSTEP=" + path;
+  if (file_ < 0) throw LoadError(name + " cannot be used: " + std::strerror(errno));
+  const Guard guard(*this);
   struct stat status{};
-  if (file_ < 0 || ::fstat(file_, &status) != 0 || status.st_size < static_cast<off_t>(sizeof(LockstepState)))
-    throw LoadError("VIRTUAL_ROCM_LOCKSTEP=" + path +
-                    " cannot be used: " + (file_ < 0 ? std::strerror(errno) : "it is too small") +
-                    "; the launcher makes this file");
+  const bool whole = ::fstat(file_, &status) == 0 && status.st_size >= kFileSize;
+  if (!whole && (status.st_size != 0 || ::ftruncate(file_, kFileSize) != 0))
+    throw LoadError(name + " cannot be used: " +
+                    (status.st_size != 0 ? "it is something else; name a file that does not exist"
+                                         : std::strerror(errno)));
   void* memory = ::mmap(nullptr, sizeof(LockstepState), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
-  if (memory == MAP_FAILED) throw LoadError("VIRTUAL_ROCM_LOCKSTEP=" + path + ": " + std::strerror(errno));
+  if (memory == MAP_FAILED) throw LoadError(name + ": " + std::strerror(errno));
   state_ = static_cast<LockstepState*>(memory);
+  if (state_->ranks == 0) {
+    const std::optional<unsigned> ranks = number_below(kMostRanks + 1, "WORLD_SIZE");
+    if (!ranks || *ranks == 0)
+      throw LoadError(name + " is new, so WORLD_SIZE has to say how many ranks there are, at most " +
+                      std::to_string(kMostRanks));
+    state_->ranks = *ranks;
+  }
   struct flock own = byte_lock(static_cast<off_t>(rank_), F_WRLCK);
   if (rank_ >= state_->ranks || ::fcntl(file_, F_OFD_SETLK, &own) != 0)
     throw LoadError("lockstep: rank " + std::to_string(rank_) + " of " + std::to_string(state_->ranks) +
                     " is not expected, or there are two of it");
-  const Guard guard(*this);
+  if (state_->present[rank_] != 0)
+    throw LoadError(name + ": another run has used this file; name one that does not exist");
   state_->present[rank_] = 1;
 }
 

@@ -2,13 +2,13 @@
 //
 // Ranks take turns: what their kernels do to each other is the same in every run with the same seed.
 //
-// The executors of all ranks share a few words of memory, whose file the launcher names in
-// VIRTUAL_ROCM_LOCKSTEP. One executor at a time has the turn and runs one round of its waves; then a
-// generator that all share says who is next. Ranks whose kernels take turns are *members*. When a rank may
-// join must not depend on how fast its host code is, so ranks join together, when all members have left
-// (their kernels ended) or none of them can move; and then every rank that still lives is waited for. One
-// that stays in host code longer than Knobs::lockstep_patience is left out, and this is said, because the run
-// may not repeat.
+// The executors of all ranks share a few words of memory, whose file VIRTUAL_ROCM_LOCKSTEP names: the
+// launcher makes it, or the first rank does. One executor at a time has the turn and runs one round of its
+// waves; then a generator that all share says who is next. Ranks whose kernels take turns are *members*. When
+// a rank may join must not depend on how fast its host code is, so ranks join together, when all members have
+// left (their kernels ended) or none of them can move; and then every rank that still lives is waited for.
+// One that stays in host code longer than Knobs::lockstep_patience is left out, and this is said, because the
+// run may not repeat.
 //
 // Each rank holds a lock of the system on a byte of the file. It goes when the process does, in whatever way,
 // and so the others learn of it.
@@ -28,8 +28,8 @@ struct LockstepState;
 /// One rank's part in it. Used by the executor's thread alone.
 class Lockstep {
  public:
-  /// Null where no launcher asks for it. Throws LoadError if VIRTUAL_ROCM_LOCKSTEP or RANK make no sense, or
-  /// if this process takes part already (with another device).
+  /// Null where nobody asks for it. Throws LoadError if VIRTUAL_ROCM_LOCKSTEP, RANK or WORLD_SIZE make no
+  /// sense, or if this process takes part already (with another device).
   static std::unique_ptr<Lockstep> from_environment(const Knobs& knobs);
 
   Lockstep(const std::string& path, unsigned rank, const Knobs& knobs);

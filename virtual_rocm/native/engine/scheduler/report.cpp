@@ -2,9 +2,12 @@
 #include "engine/scheduler/report.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <map>
 #include <tuple>
+
+#include "engine/execute/execute.hpp"
 
 namespace virtual_rocm::engine {
 
@@ -42,6 +45,23 @@ std::string describe_address(std::uint64_t address) {
   return text + ")";
 }
 
+namespace {
+
+// Where the innermost loop around an operation begins, as the code lies; the operation itself if it is in
+// none. A wave that spins is stopped anywhere in its loop, and where differs from run to run.
+const Operation* loop_around(const Operation* place) {
+  constexpr std::ptrdiff_t kLongest = 256;
+  for (const Operation* end = place; end - place < kLongest; ++end) {
+    if (end->instruction.opcode == isa::Opcode::count) break;
+    if (!is_relative_branch(*end)) continue;
+    const Operation* target = end + static_cast<std::int64_t>(end->immediate);
+    if (target <= place) return target;
+  }
+  return place;
+}
+
+}  // namespace
+
 std::vector<Wait> waits_of(const LaunchState& launch) {
   std::map<std::tuple<const Operation*, std::uint64_t, bool>, Wait> groups;
   for (const auto& block : launch.resident) {
@@ -49,9 +69,10 @@ std::vector<Wait> waits_of(const LaunchState& launch) {
       if (wave->state != WaveState::ready && wave->state != WaveState::at_barrier) continue;
       const bool at_barrier = wave->state == WaveState::at_barrier;
       const std::uint64_t address = at_barrier ? 0 : wave->polled_address;
-      // A spinning wave is stopped anywhere in its loop: the load that it waits for tells more than that
-      // place.
-      const Operation* place = at_barrier ? wave->resume - 1 : wave->resume;
+      // What a spinning wave waits for tells more than where in its loop it is.
+      const Operation* place = at_barrier     ? wave->resume - 1
+                               : address != 0 ? loop_around(wave->resume)
+                                              : wave->resume;
       const auto key = std::make_tuple(address != 0 ? nullptr : place, address, at_barrier);
       auto [entry, added] = groups.try_emplace(key);
       if (!added) {
