@@ -105,6 +105,27 @@ for _run in read_wheel_runs(Path("matrix.toml")):
 
 
 @nox.session(python=DRIVER)
+def repeat(session: nox.Session) -> None:
+    """Judge twice on the virtual GPU, and fail if anything differs. Arguments choose, as for the session conformance."""
+    install(session, "suite")
+    need_virtual_gpu(session)
+    folder = Path(session.create_tmp()).absolute()
+    lines = []
+    for name in ("first", "second"):
+        place = ("--measured", str(folder / name), "--results", str(folder / f"{name}.jsonl"))
+        arguments = ("--lane", "virtual", "--fresh", *place, *session.posargs)
+        session.run("python", "-m", "conformance", "run", *arguments, success_codes=(0, 1))
+        # The header has the time; the footer sums up the rest.
+        lines.append((folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()[1:-1])
+    different = [(first, second) for first, second in zip(*lines, strict=True) if first != second]
+    if different:
+        session.error(
+            f"{len(different)} of {len(lines[0])} verdicts differ:\n" + "\n\n".join(map("\n".join, different))
+        )
+    session.log(f"{len(lines[0])} verdicts are the same, messages and evidence included")
+
+
+@nox.session(python=DRIVER)
 def explore(session: nox.Session) -> None:
     """Situations that nobody listed, on the virtual GPU: see docs/explored.md."""
     install(session, "suite")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Schedules: in which order waves and blocks get their turns, and which rank is late for what.
 
-A schedule comes from its number alone, so that it is repeated by it. Number 0 is the engine's own round robin in each rank; ranks run
-freely, and meet after each step. With odd numbers the kernels of all ranks take turns by a seed, which repeats exactly. With even ones
-ranks run freely, never meet on the host, and one is late: for steps, for calls of HIP, or with blocks of launches.
+A schedule comes from its number alone, so that it is repeated by it. Number 0 is the engine's own round robin in each rank; ranks
+run freely, and meet after each step. With odd numbers the kernels of all ranks take turns by a seed, which repeats exactly. With
+even ones ranks run freely, never meet on the host, and one is late: for steps, for calls of HIP, or with blocks of launches.
 """
 
 from __future__ import annotations
