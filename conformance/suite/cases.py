@@ -83,6 +83,7 @@ class Case:
         architecture: the GPU that the case is about, where only one has what it needs: a virtual GPU becomes it. "": any.
         second_op: the op of `dispatch_combine_v2`, with its HIP back end.
         late: (rank, first words of a step, seconds) of ranks that come late to steps, so that a race has the same winner always.
+            Here and with late blocks ranks run freely, else their kernels take turns.
         late_blocks: (rank, how a kernel's name begins, block, seconds), for a race inside of a launch: on the virtual GPU blocks
             from that one on start late, as if another kernel had the compute units until then.
         count_experts: dispatch also counts received rows by local expert.

@@ -2,8 +2,9 @@
 """Ranks out of step on purpose: one comes late to a step, or none waits on the host for the others between steps.
 
 Frameworks do not meet after each call, and one rank is always the slowest. Both are asked for by variables, so that a case stays
-what it is: CONFORMANCE_WAITS, JSON of [rank, step, seconds] for each rank that is late before steps that begin with these words,
-and CONFORMANCE_MEETINGS, the steps after which ranks meet, separated by commas (default: all; "none" for none of them).
+what it is: CONFORMANCE_WAITS, JSON of [rank, step, seconds] for each rank that is late before steps that begin with these words
+("construct", "dispatch", "combine"; "call of combine of data set 1" for one of several), and CONFORMANCE_MEETINGS, the steps
+after which ranks meet, separated by commas (default: all; "none" for none of them).
 """
 
 from __future__ import annotations
