@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -26,6 +27,8 @@ from conformance.suite.rank_server import output_name
 __all__ = ["ForkingStarter", "RankGroup", "SpawningStarter", "StartError", "Starter", "TorchrunStarter", "end_group"]
 
 PROGRAM = Path(__file__).resolve().parent / "rank_program.py"
+# That a wheel compiles depends on what it has compiled before, and says nothing about what it does.
+_COMPILED = re.compile(r"\[mori-jit\] +(?:Compiling|Cached: )")
 # Between asking ranks to end and ending them.
 _TERM_SECONDS = 2.0
 # Importing torch from a cold disk on a busy machine.
@@ -118,7 +121,8 @@ def _prefixed(files: Sequence[Path]) -> list[str]:
     lines = []
     for rank, file in enumerate(files):
         with contextlib.suppress(OSError):
-            lines += [f"[{rank}] {line}" for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+            printed = file.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines += [f"[{rank}] {line}" for line in printed if not _COMPILED.match(line)]
     return lines
 
 

@@ -26,7 +26,7 @@ from conformance.suite.lanes import Lane, Torchrun, device_compiler_digest, plai
 from conformance.suite.launch import Job, Outcome, play_jobs, run_jobs
 from conformance.suite.measuring import project_folder, unplayable
 from conformance.suite.nodes import Follower, FollowError, announce
-from conformance.suite.rank_groups import PROGRAM, StartError, TorchrunStarter
+from conformance.suite.rank_groups import PROGRAM, SpawningStarter, StartError, TorchrunStarter
 from tests.suite.test_witnesses import PYTHON, needs_torch
 
 WHEEL = os.environ.get("CONFORMANCE_VIRTUAL_WHEEL")
@@ -64,6 +64,18 @@ def test_the_virtual_lane_takes_ranks_of_either_kind(tmp_path: Path, torchrun: T
     )
     (outcome,) = run_jobs([JOBS[0]], lane, deadline=250)
     assert outcome.kind == "finished", (outcome.message, *outcome.evidence)
+
+
+def test_what_a_wheel_compiled_is_not_kept_as_evidence_of_what_it_does(tmp_path: Path) -> None:
+    """It differs from the first run to the second."""
+    said = ["[mori-jit] Compiling ep_intranode for gfx942 (nic=mlx5) ...", "[mori-jit]   Cached: ep_intranode.hsaco"]
+    kept = ["[mori-jit] hipcc failed: no such file", "RuntimeError: Cached: nothing"]
+    starter = SpawningStarter([sys.executable, "-c", f"print(*{[*said, *kept]!r}, sep=chr(10))"], os.environ)
+    group = starter.start(tmp_path / "jobs.json", tmp_path, 2)
+    until = time.monotonic() + 60
+    while group.running and time.monotonic() < until:
+        time.sleep(0.01)
+    assert group.output() == [f"[{rank}] {line}" for rank in (0, 1) for line in kept]
 
 
 @needs_torch

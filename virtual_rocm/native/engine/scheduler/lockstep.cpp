@@ -135,11 +135,11 @@ Lockstep::Lockstep(const std::string& path, unsigned rank, const Knobs& knobs)
   if (file_ < 0) throw LoadError(name + " cannot be used: " + std::strerror(errno));
   const Guard guard(*this);
   struct stat status{};
-  const bool whole = ::fstat(file_, &status) == 0 && status.st_size >= kFileSize;
-  if (!whole && (status.st_size != 0 || ::ftruncate(file_, kFileSize) != 0))
-    throw LoadError(name + " cannot be used: " +
-                    (status.st_size != 0 ? "it is something else; name a file that does not exist"
-                                         : std::strerror(errno)));
+  if (::fstat(file_, &status) != 0 || (status.st_size != 0 && status.st_size < kFileSize))
+    throw LoadError(name + " cannot be used: it is something else; name a file that does not exist");
+  // Room on the disk, too: a write to the mapping could not say that there is none.
+  if (const int error = status.st_size == 0 ? ::posix_fallocate(file_, 0, kFileSize) : 0; error != 0)
+    throw LoadError(name + " cannot be used: " + std::strerror(error));
   void* memory = ::mmap(nullptr, sizeof(LockstepState), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
   if (memory == MAP_FAILED) throw LoadError(name + ": " + std::strerror(errno));
   state_ = static_cast<LockstepState*>(memory);
