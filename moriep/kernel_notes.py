@@ -39,7 +39,7 @@ def kernel_notes(values: Mapping[str, Any], surface: Surface) -> Iterable[str]:
         )
     if kernel in (_V1, _V1_LL) and _several_nodes(values):
         shows = (
-            "combine can lose what another node sent, or read past its map"
+            "combine can lose what another node sent, or read past its map, and dispatch receive rows of the call before"
             if kernel == _V1_LL
             else "where blocks of one rank's dispatch start late, the next dispatch can hang"
         )

@@ -239,3 +239,11 @@ def test_several_faults_together_explain_what_none_does_alone(kinds: set[str], e
     case = PLAIN.with_(kernel_type="InterNode", external_input=False)
     known = foretold(make_world(case), "1.2.4", LABEL)
     assert explaining(known, Trial(case), "finished", frozenset(kinds)) == expected
+
+
+@pytest.mark.parametrize(("meets", "expected"), [(False, ("STA-5",)), (True, ())])
+def test_rows_of_the_round_before_are_explained_where_ranks_do_not_meet(meets: bool, expected: tuple[str, ...]) -> None:
+    case = PLAIN.with_(kernel_type="InterNodeV1LL", gpus_per_node=1)
+    known = foretold(make_world(case), "1.2.4", LABEL)
+    trial = Trial(case, schedule=Schedule(8, late_blocks=(0, 1, 0.05), meets=meets))
+    assert explaining(known, trial, "finished", frozenset({"foreign", "missing", "sum"})) == expected
