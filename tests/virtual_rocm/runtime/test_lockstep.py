@@ -250,7 +250,7 @@ def test_a_rank_that_is_killed_in_its_kernel_does_not_stop_the_others(play: Play
     assert text.count("alive") > 12  # it went on after the other rank's death, until the launcher ended it
 
 
-@pytest.mark.parametrize("ranks", [2, 5])
+@pytest.mark.parametrize("ranks", [2, 4, 8])
 def test_ranks_of_which_none_can_move_say_who_waits_where(play: Play, ranks: int) -> None:
     begun = time.monotonic()
     result, text = play(
